@@ -1,0 +1,121 @@
+"""From a YAML file to a checked study, with messages that name file and key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from weightwise.config.study import StudyConfig
+from weightwise.errors import UserError
+
+DATA_DIR_VARIABLE = "WEIGHTWISE_DATA_DIR"
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys in silence; a study must not."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=deep)
+            if isinstance(key, str) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key '{key}' is given twice", key_node.start_mark
+                )
+            if isinstance(key, str):
+                seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.load(path.read_text("utf-8"), Loader=_UniqueKeyLoader)  # a safe loader
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not UTF-8 text") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: is not valid YAML: {error}") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: must be a mapping of keys, such as `name: my-study`")
+    return data
+
+
+def merge(base: Any, over: Any) -> Any:
+    """`over` laid over `base`: mappings key by key, everything else replaced."""
+    if isinstance(base, dict) and isinstance(over, dict):
+        if "type" in over and over.get("type") != base.get("type"):
+            return over  # a source of another type shares no keys with the old one
+        return base | {k: merge(base.get(k), v) for k, v in over.items()}
+    return over
+
+
+def _extended(path: Path, chain: tuple[Path, ...] = ()) -> dict[str, Any]:
+    path = path.resolve()
+    if path in chain:
+        raise UserError(f"{path}: `extends` goes round in a circle")
+    data = _read(path)
+    parent = data.get("extends")
+    if parent is None:
+        return data
+    if not isinstance(parent, str):
+        raise UserError(f"{path}: `extends` must be the path of a study's file")
+    return merge(_extended(path.parent / parent, (*chain, path)), data)
+
+
+def _assign(data: dict[str, Any], assignment: str) -> None:
+    """Apply `a.b.c=value` (value in YAML)."""
+    key, equals, text = assignment.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise UserError(f"--set {assignment}: write key=value, such as training.epochs=2")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError(f"--set {assignment}: the value is not valid YAML") from None
+    for part in parts[:-1]:
+        child = data.get(part)
+        data[part] = dict(child) if isinstance(child, dict) else {}
+        data = data[part]
+    data[parts[-1]] = value
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    lines = []
+    for one in error.errors(include_url=False, include_input=False):
+        # Parts such as 'function-after[...]' or a union's tag are pydantic's, not the user's.
+        where = ".".join(
+            str(p)
+            for p in one["loc"]
+            if not (isinstance(p, str) and not p.replace("_", "").replace("-", "").isalnum())
+        )
+        message = one["msg"].removeprefix("Value error, ")
+        lines.append(f"{path}: {where + ': ' if where else ''}{message}")
+    return "\n".join(dict.fromkeys(lines))
+
+
+def load_study(path: str | Path, assignments: Iterable[str] = ()) -> StudyConfig:
+    """Read, extend, override and check a study's file.
+
+    Args:
+        path: the YAML file.
+        assignments: overrides `key=value` with dotted keys, applied last.
+
+    Raises:
+        UserError: the file cannot be read, or a key or value is refused; the message names both.
+    """
+    path = Path(path)
+    data = _extended(path)
+    for assignment in assignments:
+        _assign(data, assignment)
+    if os.environ.get(DATA_DIR_VARIABLE):
+        data["data_dir"] = os.environ[DATA_DIR_VARIABLE]
+    try:
+        return StudyConfig.model_validate(data)
+    except ValidationError as error:
+        raise UserError(_explain(path, error)) from None

@@ -1,0 +1,147 @@
+"""The whole of a study: what is compared with what, on which data, how it is reported."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from weightwise.config.base import Name, Strict, nearest
+from weightwise.config.sources import EncoderConfig
+from weightwise.config.tasks import TaskConfig
+from weightwise.config.training import TrainingConfig
+
+
+def exact_decimal(value: Any) -> str:
+    """A weight as the shortest exact decimal text: 0.40, '0.4' and .4 are all '0.4'.
+
+    Raises ValueError where it is no number in [0, 1].
+    """
+    try:
+        number = Decimal(str(value).strip())
+    except ArithmeticError:
+        raise ValueError(f"alpha {value!r} is not a number") from None
+    if not (number.is_finite() and 0 <= number <= 1):
+        raise ValueError(f"alpha {value} is outside [0, 1]")
+    text = format(number.normalize(), "f")
+    return text if text not in ("-0", "") else "0"
+
+
+Alpha = Annotated[str, BeforeValidator(exact_decimal)]
+Combiner = Literal["addition", "unitary", "pcgrad"]
+
+
+class UpTo(Strict):
+    """All groupings of the configured tasks up to a size."""
+
+    up_to: Annotated[int, Field(ge=1)]
+    """Largest number of tasks in a grouping."""
+
+
+class ReportConfig(Strict):
+    """What the report says and beside which published tables."""
+
+    title: str | None = None
+    """Heading; null: made from the study's name."""
+    introduction: str | None = None
+    """A paragraph of plain text under the heading."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Confidence of all intervals; 1 - confidence is the family-wise error after Holm."""
+    power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
+    """Power assumed when the report says how many seeds would be needed."""
+    published: Literal["pairing"] | None = None
+    """Published tables that are set beside ours (tasks are matched by name)."""
+
+
+class StudyConfig(Strict):
+    """One study. Everything that weightwise does follows from this model."""
+
+    name: Name
+    """Folder of the study below results/ and reports/."""
+    extends: str | None = None
+    """Another study's file to start from; keys given here replace or refine its keys."""
+    data_dir: str | None = None
+    """Folder of the data files. The environment variable WEIGHTWISE_DATA_DIR overrides it."""
+    tasks: Annotated[dict[Name, TaskConfig], Field(min_length=1)]
+    """The tasks, by name. Their order is the order inside every grouping."""
+    groupings: Literal["pairs"] | UpTo | tuple[tuple[Name, ...], ...] = "pairs"
+    """`pairs`: all singles and all pairs. `{up_to: k}`: all groupings up to k tasks. Or a list of
+    lists of task names. Single tasks of any grouping are always run: they are the baselines."""
+    combiners: tuple[Combiner, ...] = ("addition", "unitary", "pcgrad")
+    """How the gradients of a grouping become one."""
+    alphas: tuple[Alpha, ...] = tuple(f"0.{i}" for i in range(1, 10))
+    """Weights of the first task of a pair under `unitary`; exact decimals."""
+    simplex_step: Alpha = "0.25"
+    """Step of the weights of larger groupings under `unitary`; every weight above zero."""
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (1, 2, 3, 4, 5)
+    """Seeds; every arm is run with each of them."""
+    study_seed: int = 0
+    """Mixed into every generator; change it to repeat the study with other randomness."""
+    encoder: EncoderConfig
+    """The shared encoder."""
+    training: TrainingConfig = TrainingConfig()
+    """Keys of training."""
+    sweep: dict[str, tuple[Any, ...]] = {}
+    """Training keys with several values each; the study is run for every combination."""
+    threads: Annotated[int, Field(ge=1)] = 1
+    """CPU threads of one run. Two runs of one thread are faster than one of two."""
+    report: ReportConfig = ReportConfig()
+    """The report."""
+
+    @field_validator("tasks")
+    @classmethod
+    def _names_can_be_joined(cls, tasks: dict[str, TaskConfig]) -> dict[str, TaskConfig]:
+        folded: dict[str, str] = {}
+        for name in tasks:
+            other = folded.setdefault(name.lower(), name)
+            if other != name:
+                # Paths must differ on file systems that ignore case, too.
+                raise ValueError(f"task names '{other}' and '{name}' differ only by case")
+        return tasks
+
+    @field_validator("seeds", "alphas", "combiners")
+    @classmethod
+    def _no_repeats(cls, values: tuple) -> tuple:
+        repeated = sorted({str(v) for v in values if values.count(v) > 1})
+        if repeated:
+            raise ValueError(f"given twice: {', '.join(repeated)}")
+        return values
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> StudyConfig:
+        if isinstance(self.groupings, tuple):
+            for group in self.groupings:
+                if not group:
+                    raise ValueError("groupings: a grouping needs at least one task")
+                for name in group:
+                    if name not in self.tasks:
+                        raise ValueError(
+                            f"groupings: unknown task '{name}' in {list(group)}; "
+                            + nearest(name, list(self.tasks))
+                        )
+                if len(set(group)) != len(group):
+                    raise ValueError(f"groupings: a task stands twice in {list(group)}")
+        for name, task in self.tasks.items():
+            for other in task.data.disjoint_from:
+                if other not in self.tasks:
+                    raise ValueError(
+                        f"tasks.{name}.data.disjoint_from: unknown task '{other}'; "
+                        + nearest(other, list(self.tasks))
+                    )
+                if other == name or name in self.tasks[other].data.disjoint_from:
+                    raise ValueError(
+                        f"tasks.{name}.data.disjoint_from: '{other}' and '{name}' cannot each "
+                        "leave the other's rows out; name it on one side only"
+                    )
+        for key, values in self.sweep.items():
+            if key not in TrainingConfig.model_fields:
+                hint = nearest(key, list(TrainingConfig.model_fields))
+                raise ValueError(f"sweep: unknown training key '{key}'; {hint}")
+            if not values or len({str(v) for v in values}) != len(values):
+                raise ValueError(f"sweep.{key}: needs values that differ from each other")
+        if "unitary" in self.combiners and not self.alphas:
+            raise ValueError("combiner 'unitary' needs `alphas`")
+        if Decimal(self.simplex_step) == 0 or Decimal(1) % Decimal(self.simplex_step) != 0:
+            raise ValueError("simplex_step must divide 1, such as 0.25 or 0.2")
+        return self

@@ -1,0 +1,126 @@
+"""A task: what goes in, what is predicted, how it is scored (SPEC sections 1 and 2)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from weightwise.config.base import Strict
+from weightwise.config.sources import DataConfig
+
+Head = Literal["hidden", "linear", "tanh2"]
+Representation = Literal["cls", "pooler", "mean"]
+Pairing = Literal["joint", "siamese"]
+Decoder = Literal["concatenate", "product"]
+Output = Literal["relu", "sigmoid", "identity"]
+
+
+class TaskConfig(Strict):
+    """One text task. Adding a task to a study is one of these entries and nothing else."""
+
+    kind: Literal["classification", "binary", "regression"]
+    """What is predicted: one of several classes, yes or no, or a real number."""
+    title: str | None = None
+    """Name in reports; null: the task's key."""
+    classes: tuple[str, ...] | None = None
+    """Class names in order of their numbers (classification; binary: default no, yes)."""
+    range: tuple[float, float] | None = None
+    """Smallest and largest label (regression)."""
+    text: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
+    """One text column, or two for a sentence pair."""
+    label: str
+    """Label column."""
+    cut_points: tuple[float, ...] | None = None
+    """Turn a number into a class: class = how many of these ascending points are <= the number."""
+    bands: tuple[tuple[float, float], ...] | None = None
+    """Turn a number into a class: class i = closed interval i; rows outside all intervals are
+    dropped and counted."""
+    label_values: tuple[str, ...] | None = None
+    """Turn a text label into a class: class = position in this list."""
+    metric: Literal["accuracy", "pearson"] | None = None
+    """Score; null: accuracy for classes, Pearson's r for regression."""
+    loss: Literal["cross_entropy", "binary_cross_entropy", "mse"] | None = None
+    """Loss; null: the usual one of the kind."""
+    head: Head | None = None
+    """Head of this task; null: `training.head`."""
+    representation: Representation | None = None
+    """Representation of this task; null: `training.representation`."""
+    pair: Pairing | None = None
+    """How a sentence pair is encoded; null: `training.pair`."""
+    decoder: Decoder | None = None
+    """How two siamese vectors become one; null: `training.decoder`."""
+    output: Output | None = None
+    """Output of a regression head; null: `training.output`."""
+    data: DataConfig
+    """Rows."""
+    licence: str | None = None
+    """Licence and credit of the data, shown in the report."""
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> TaskConfig:
+        if self.kind == "classification" and not self.classes:
+            raise ValueError("a classification task needs `classes`, the class names in order")
+        if self.kind == "binary" and self.classes is not None and len(self.classes) != 2:
+            raise ValueError("a binary task has exactly two `classes`")
+        if self.kind == "regression":
+            if self.range is None:
+                raise ValueError("a regression task needs `range: [smallest, largest]`")
+            if self.range[0] >= self.range[1]:
+                raise ValueError("`range` must be [smallest, largest]")
+            for key in ("classes", "cut_points", "bands", "label_values"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"`{key}` makes no sense for a regression task")
+        elif self.range is not None:
+            raise ValueError("`range` belongs to regression tasks")
+        ways = [k for k in ("cut_points", "bands", "label_values") if getattr(self, k) is not None]
+        if len(ways) > 1:
+            raise ValueError(f"{' and '.join(f'`{w}`' for w in ways)} exclude each other")
+        n = len(self.class_names)
+        if self.cut_points is not None:
+            if list(self.cut_points) != sorted(set(self.cut_points)):
+                raise ValueError("`cut_points` must ascend")
+            if len(self.cut_points) != n - 1:
+                raise ValueError(f"{n} classes need {n - 1} `cut_points`")
+        if self.bands is not None:
+            if len(self.bands) != n:
+                raise ValueError(f"{n} classes need {n} `bands`")
+            spans = sorted(self.bands)
+            if any(lo > hi for lo, hi in spans) or any(
+                a[1] >= b[0] for a, b in zip(spans, spans[1:], strict=False)
+            ):
+                raise ValueError("`bands` must be intervals [low, high] that do not overlap")
+        if self.label_values is not None and len(self.label_values) != n:
+            raise ValueError(f"{n} classes need {n} `label_values`")
+        allowed = {"regression": ("pearson",)}.get(self.kind, ("accuracy",))
+        if self.metric is not None and self.metric not in allowed:
+            raise ValueError(f"metric '{self.metric}' does not fit a {self.kind} task")
+        if self.loss is not None and self.loss != self.default_loss:
+            raise ValueError(f"loss '{self.loss}' does not fit a {self.kind} task")
+        return self
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names; empty for regression."""
+        if self.kind == "binary":
+            return self.classes or ("no", "yes")
+        return self.classes or ()
+
+    @property
+    def default_loss(self) -> str:
+        """The usual loss of this kind of task."""
+        return {
+            "classification": "cross_entropy",
+            "binary": "binary_cross_entropy",
+            "regression": "mse",
+        }[self.kind]
+
+    @property
+    def score_name(self) -> str:
+        """Name of the metric in every table."""
+        return self.metric or ("pearson" if self.kind == "regression" else "accuracy")
+
+    @property
+    def outputs(self) -> int:
+        """Width of the head's last layer."""
+        return len(self.class_names) if self.kind == "classification" else 1

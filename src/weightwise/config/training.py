@@ -1,0 +1,71 @@
+"""Keys of training (SPEC section 7). Every one of them can also be swept."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from weightwise.config.base import Strict
+from weightwise.config.tasks import Decoder, Head, Output, Pairing, Representation
+
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class TrainingConfig(Strict):
+    """How a run trains. Defaults are the pairing paper's (section 5.3)."""
+
+    epochs: Annotated[int, Field(ge=1)] = 10
+    """Passes; dev is scored after each."""
+    schedule: Literal["min_size", "max_size"] = "min_size"
+    """`min_size`: an epoch ends when the smallest data set of the study is exhausted.
+    `max_size`: when the largest is; smaller ones cycle."""
+    examples_per_epoch: Annotated[int, Field(ge=1)] | None = None
+    """Cut an epoch to so many examples of each task; null: as the schedule says."""
+    batch_size: Annotated[int, Field(ge=1)] = 8
+    """Examples of each task in a step."""
+    learning_rate: Positive = 1e-5
+    """AdamW learning rate of the encoder."""
+    head_learning_rate: Positive | None = None
+    """Learning rate of the heads; null: the encoder's."""
+    learning_rate_schedule: Literal["constant", "linear"] = "constant"
+    """`linear`: falls to zero over the run, after the warm-up."""
+    warmup: Share = 0.0
+    """Share of the steps over which the rate rises from zero."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Decoupled weight decay; biases and layer norms are spared."""
+    beta1: Share = 0.9
+    """AdamW's decay of the first moment."""
+    beta2: Share = 0.999
+    """AdamW's decay of the second moment."""
+    epsilon: Positive = 1e-6
+    """AdamW's epsilon."""
+    clip_norm: Positive | None = None
+    """Largest norm of the combined encoder gradient; null: no clipping."""
+    dropout: Share = 0.5
+    """Dropout in the heads."""
+    encoder_dropout: Share | None = None
+    """Dropout in the encoder; null: the checkpoint's own."""
+    head: Head = "hidden"
+    """`hidden`: dropout, linear, ReLU, dropout, linear (pairing). `linear`: dropout, linear.
+    `tanh2`: dropout, linear, tanh, linear (gradattention)."""
+    representation: Representation = "cls"
+    """`cls`: first token. `mean`: mean over real tokens. `pooler`: BERT's pooler."""
+    pair: Pairing = "joint"
+    """`joint`: one sequence [CLS] a [SEP] b [SEP]. `siamese`: two sequences."""
+    decoder: Decoder = "concatenate"
+    """Siamese pairs: the two vectors concatenated, or their element-wise product."""
+    output: Output = "relu"
+    """Regression: `relu`, `sigmoid` (scaled to the label range) or `identity`."""
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    """Arithmetic of the encoder's products; weights stay fp32. `auto`: bf16 where the hardware
+    multiplies it natively, else fp32."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto`: a GPU where there is one."""
+
+    @model_validator(mode="after")
+    def _cosine_is_for_pairs(self) -> TrainingConfig:
+        if self.pair == "joint" and self.decoder == "product":
+            raise ValueError("decoder 'product' needs `pair: siamese`")
+        return self

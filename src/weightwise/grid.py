@@ -1,0 +1,211 @@
+"""From a configuration to the table of runs. Imports no torch: every Slurm job re-parses it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+from pydantic import ValidationError
+
+from weightwise.config import StudyConfig, TrainingConfig
+from weightwise.errors import UserError
+
+DEFAULT_VARIANT = "default"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way to combine the gradients of a grouping: a combiner and, for `unitary`, the weights.
+
+    `alpha` is the exact text that stands in paths: the first task's weight for a pair, all
+    weights joined by commas for larger groupings.
+    """
+
+    combiner: str
+    alpha: str | None = None
+
+    @property
+    def label(self) -> str:
+        """`unitary-0.4`, `pcgrad`."""
+        return self.combiner if self.alpha is None else f"{self.combiner}-{self.alpha}"
+
+    def weights(self, size: int) -> tuple[str, ...] | None:
+        """The weight of every task as exact decimals; None where the combiner has no weights."""
+        if self.alpha is None:
+            return None
+        parts = self.alpha.split(",")
+        if size == 2:
+            parts = [parts[0], plain(1 - Decimal(parts[0]))]
+        if len(parts) != size:
+            raise UserError(f"alpha {self.alpha} does not fit a grouping of {size} tasks")
+        return tuple(parts)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A place in the study's tables: grouping x arm x variant x seed."""
+
+    group: tuple[str, ...]
+    arm: Arm
+    variant: str
+    seed: int
+
+    @property
+    def group_name(self) -> str:
+        """`SEN+PAR`."""
+        return "+".join(self.group)
+
+    @property
+    def id(self) -> str:
+        """`SEN+PAR/unitary-0.4/default/seed-1`: the path that people read."""
+        return f"{self.group_name}/{self.arm.label}/{self.variant}/seed-{self.seed}"
+
+
+def plain(number: Decimal) -> str:
+    """An exact decimal in fixed notation without trailing zeros."""
+    return format(number.normalize(), "f")
+
+
+class Grid:
+    """All cells of a study and the runs that fill them.
+
+    Cells whose arms are one method share a run: under AdamW without clipping the scale of a
+    gradient cancels, so equal weights and addition are the same method up to epsilon (SPEC
+    section 4). They are run once and shown in both rows.
+    """
+
+    def __init__(self, study: StudyConfig):
+        self.study = study
+        self.variants = _variants(study)
+
+    @cached_property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """Groupings, singles first, tasks in the study's order."""
+        tasks = list(self.study.tasks)
+        chosen = self.study.groupings
+        if isinstance(chosen, tuple):
+            ordered = [tuple(t for t in tasks if t in group) for group in chosen]
+            singles = [(t,) for t in tasks if any(t in group for group in ordered)]
+            return tuple(dict.fromkeys([*singles, *ordered]))
+        largest = 2 if chosen == "pairs" else chosen.up_to
+        sizes = range(1, min(largest, len(tasks)) + 1)
+        return tuple(g for size in sizes for g in itertools.combinations(tasks, size))
+
+    def arms(self, group: tuple[str, ...]) -> tuple[Arm, ...]:
+        """The arms of a grouping; a single task has only its baseline."""
+        if len(group) == 1:
+            return (Arm("baseline"),)
+        arms: list[Arm] = []
+        for combiner in self.study.combiners:
+            if combiner == "unitary":
+                arms += [Arm("unitary", a) for a in self._alphas(len(group))]
+            else:
+                arms.append(Arm(combiner))
+        return tuple(arms)
+
+    def _alphas(self, size: int) -> list[str]:
+        if size == 2:
+            return list(self.study.alphas)
+        step = Decimal(self.study.simplex_step)
+        units = int(1 / step)
+        return [
+            ",".join(plain(step * part) for part in parts)
+            for parts in itertools.product(range(1, units), repeat=size)
+            if sum(parts) == units
+        ]
+
+    def runs_as(self, cell: Cell) -> Cell:
+        """The cell whose run fills this one: itself, or the equivalent one that is run."""
+        weights = cell.arm.weights(len(cell.group)) if len(cell.group) > 1 else None
+        if (
+            weights is None
+            or len(set(weights)) > 1
+            or "addition" not in self.study.combiners
+            or self.training(cell.variant).clip_norm is not None
+        ):
+            return cell
+        return Cell(cell.group, Arm("addition"), cell.variant, cell.seed)
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every cell, seed by seed, so that the first complete picture comes early."""
+        return tuple(
+            Cell(group, arm, variant, seed)
+            for seed in self.study.seeds
+            for variant in self.variants
+            for group in self.groups
+            for arm in self.arms(group)
+        )
+
+    @cached_property
+    def runs(self) -> tuple[Cell, ...]:
+        """The cells that are trained: `cells` without those that share another's run."""
+        return tuple(c for c in self.cells if self.runs_as(c) == c)
+
+    def run(self, run_id: str) -> Cell:
+        """Look a run up by its id.
+
+        Raises:
+            UserError: no run of this study has that id.
+        """
+        for cell in self.cells:
+            if cell.id == run_id:
+                return self.runs_as(cell)
+        raise UserError(
+            f"study '{self.study.name}' has no run '{run_id}'; `weightwise plan` lists them"
+        )
+
+    def training(self, variant: str) -> TrainingConfig:
+        """The training keys of a variant, overrides applied."""
+        return self.variants[variant]
+
+    def definition(self, run: Cell) -> dict[str, Any]:
+        """Everything in the configuration that decides the result of a run, as plain data.
+
+        Labels, resources, titles and the other cells of the study are left out; checksums of
+        data, encoder and code join it in the run's key (`store.run_key`).
+        """
+        study = self.study
+        tasks = {}
+        for name in run.group:
+            task = study.tasks[name].model_dump(mode="json", exclude={"title", "licence", "data"})
+            tasks[name] = task
+        return {
+            "tasks": tasks,
+            "combiner": run.arm.combiner,
+            "weights": run.arm.weights(len(run.group)) if len(run.group) > 1 else None,
+            "seed": run.seed,
+            "study_seed": study.study_seed,
+            "encoder": {"layers": study.encoder.layers, "max_length": study.encoder.max_length},
+            "training": self.training(run.variant).model_dump(mode="json", exclude={"device"}),
+        }
+
+    def fingerprint(self, run: Cell) -> str:
+        """Short digest of `definition`: what Snakemake compares to see that a run is due."""
+        return digest(self.definition(run))[:16]
+
+
+def digest(data: Any) -> str:
+    """SHA-256 of canonical JSON."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _variants(study: StudyConfig) -> dict[str, TrainingConfig]:
+    if not study.sweep:
+        return {DEFAULT_VARIANT: study.training}
+    variants = {}
+    for values in itertools.product(*study.sweep.values()):
+        overrides = dict(zip(study.sweep, values, strict=True))
+        name = ",".join(f"{k}={v}" for k, v in overrides.items())
+        try:
+            variants[name] = TrainingConfig.model_validate(study.training.model_dump() | overrides)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise UserError(f"sweep: {name}: {reason}") from None
+    return variants

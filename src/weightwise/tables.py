@@ -1,0 +1,372 @@
+"""The declared tables at every stage's edge: columns, types and ranges, checked both ways.
+
+A table is a pandera model; `write_table` checks and writes it whole or not at all, `read_table`
+checks what it reads. A column added here is documented, typed and checked everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TypeVar
+
+import pandas as pd
+import pandera.pandas as pa
+import pyarrow
+import pyarrow.parquet
+from pandera.typing import Series
+
+from weightwise.errors import UserError
+
+SPLITS = ("train", "dev", "test")
+VERDICTS = (
+    "gain",  # the adjusted interval lies above zero
+    "loss",  # the adjusted interval lies below zero
+    "no evidence yet",  # it holds zero
+    "one seed",  # no interval exists
+    "not comparable",  # no baseline, or no score
+    "reference",  # the baseline itself
+)
+
+
+class Table(pa.DataFrameModel):
+    """Base: exactly the declared columns, coerced to the declared types."""
+
+    class Config:
+        strict = True
+        coerce = True
+        ordered = False
+
+
+class Examples(Table):
+    """Prepared rows of one task (`<task>.parquet`)."""
+
+    split: Series[str] = pa.Field(isin=SPLITS)
+    row: Series[int] = pa.Field(ge=0, description="line or row number in the source, from 1")
+    text_a: Series[str]
+    text_b: Series[str] = pa.Field(nullable=True, description="second text of a pair")
+    label: Series[float] = pa.Field(nullable=True, description="class number or real label")
+
+
+class Scores(Table):
+    """One tidy row per task x arm x seed x split: feeds every figure (`scores.parquet`)."""
+
+    task: Series[str]
+    metric: Series[str] = pa.Field(isin=("accuracy", "pearson"))
+    group: Series[str] = pa.Field(description="tasks joined by +")
+    combiner: Series[str] = pa.Field(description="baseline for the task alone")
+    alpha: Series[str] = pa.Field(nullable=True, description="weight of THIS task, exact decimal")
+    variant: Series[str]
+    seed: Series[int]
+    split: Series[str] = pa.Field(isin=("dev", "test"))
+    score: Series[float] = pa.Field(ge=-1, le=1, nullable=True)
+    epoch: Series[float] = pa.Field(ge=1, nullable=True, description="best dev epoch, from 1")
+    run: Series[str] = pa.Field(nullable=True, description="key of the run in the store")
+    alias_of: Series[str] = pa.Field(nullable=True, description="label of the arm that was run")
+
+
+class Changes(Table):
+    """Relative change of every score to its baseline with the same seed (SPEC section 8)."""
+
+    task: Series[str]
+    metric: Series[str]
+    group: Series[str]
+    combiner: Series[str]
+    alpha: Series[str] = pa.Field(nullable=True)
+    variant: Series[str]
+    seed: Series[int]
+    split: Series[str]
+    score: Series[float] = pa.Field(nullable=True)
+    baseline: Series[float] = pa.Field(nullable=True)
+    change: Series[float] = pa.Field(nullable=True, description="per cent")
+    undefined: Series[str] = pa.Field(nullable=True, description="why there is no change")
+    run: Series[str] = pa.Field(nullable=True)
+    baseline_run: Series[str] = pa.Field(nullable=True)
+    alias_of: Series[str] = pa.Field(nullable=True)
+
+
+class Arms(Table):
+    """Summary over seeds of every arm (`arms.parquet`)."""
+
+    task: Series[str]
+    metric: Series[str]
+    group: Series[str]
+    combiner: Series[str]
+    alpha: Series[str] = pa.Field(nullable=True)
+    variant: Series[str]
+    split: Series[str]
+    seeds: Series[int] = pa.Field(ge=0, description="paired seeds")
+    score: Series[float] = pa.Field(nullable=True, description="mean over seeds")
+    score_sd: Series[float] = pa.Field(nullable=True, ge=0)
+    change: Series[float] = pa.Field(nullable=True, description="mean per cent over paired seeds")
+    low: Series[float] = pa.Field(nullable=True, description="t interval of change")
+    high: Series[float] = pa.Field(nullable=True)
+    p_value: Series[float] = pa.Field(nullable=True, ge=0, le=1)
+    p_holm: Series[float] = pa.Field(nullable=True, ge=0, le=1)
+    adjusted_low: Series[float] = pa.Field(nullable=True, description="interval at Holm's level")
+    adjusted_high: Series[float] = pa.Field(nullable=True)
+    family: Series[int] = pa.Field(ge=0, description="arms that were compared in this table")
+    seeds_needed: Series[float] = pa.Field(nullable=True, ge=2, description="for the mean seen")
+    verdict: Series[str] = pa.Field(isin=VERDICTS)
+    undefined: Series[str] = pa.Field(nullable=True)
+    alias_of: Series[str] = pa.Field(nullable=True)
+
+
+class Regressions(Table):
+    """change ~ alpha + alpha^2 per task and pair (`regressions.parquet`)."""
+
+    task: Series[str]
+    group: Series[str]
+    variant: Series[str]
+    split: Series[str]
+    seeds: Series[int] = pa.Field(ge=1)
+    points: Series[int] = pa.Field(ge=3, description="alphas, with the baseline at alpha = 1")
+    r_squared: Series[float] = pa.Field(nullable=True, le=1)
+    intercept: Series[float]
+    linear: Series[float]
+    quadratic: Series[float]
+    quadratic_low: Series[float] = pa.Field(nullable=True)
+    quadratic_high: Series[float] = pa.Field(nullable=True)
+    optimum: Series[float] = pa.Field(nullable=True, gt=0, lt=1)
+    optimum_low: Series[float] = pa.Field(nullable=True)
+    optimum_high: Series[float] = pa.Field(nullable=True)
+    change_at_optimum: Series[float] = pa.Field(nullable=True)
+    note: Series[str] = pa.Field(description="what may be said of the optimum")
+
+
+class Curves(Table):
+    """The fitted curves with their t band over seeds (`curves.parquet`)."""
+
+    task: Series[str]
+    group: Series[str]
+    variant: Series[str]
+    split: Series[str]
+    alpha: Series[float] = pa.Field(ge=0, le=1)
+    change: Series[float]
+    low: Series[float] = pa.Field(nullable=True)
+    high: Series[float] = pa.Field(nullable=True)
+
+
+class Best(Table):
+    """The best arm of every task and grouping, chosen on dev (`best.parquet`)."""
+
+    task: Series[str]
+    group: Series[str]
+    combiner: Series[str]
+    alpha: Series[str] = pa.Field(nullable=True)
+    variant: Series[str]
+    best_of_task: Series[bool] = pa.Field(description="best over all groupings of the task")
+    dev_change: Series[float] = pa.Field(nullable=True)
+    test_change: Series[float] = pa.Field(nullable=True)
+    test_low: Series[float] = pa.Field(nullable=True)
+    test_high: Series[float] = pa.Field(nullable=True)
+    verdict: Series[str] = pa.Field(isin=VERDICTS)
+    recommended: Series[bool]
+    reason: Series[str]
+
+
+class Overall(Table):
+    """Overall score of the tasks of a grouping, both ways (SPEC section 8)."""
+
+    group: Series[str]
+    combiner: Series[str]
+    alpha: Series[str] = pa.Field(nullable=True, description="weight of the group's first task")
+    variant: Series[str]
+    split: Series[str]
+    seeds: Series[int] = pa.Field(ge=1)
+    mean_raw: Series[float] = pa.Field(description="mean of the metrics as they are")
+    mean_mapped: Series[float] = pa.Field(description="mean with Pearson mapped to (r + 1) / 2")
+    mean_mapped_low: Series[float] = pa.Field(nullable=True)
+    mean_mapped_high: Series[float] = pa.Field(nullable=True)
+
+
+class Noise(Table):
+    """Between-seed standard deviation of each task: the floor under every claimed gain."""
+
+    task: Series[str]
+    variant: Series[str]
+    split: Series[str]
+    seeds: Series[int] = pa.Field(ge=1)
+    baseline: Series[float] = pa.Field(nullable=True, description="mean baseline score")
+    baseline_sd: Series[float] = pa.Field(nullable=True, ge=0)
+    pooled_sd: Series[float] = pa.Field(nullable=True, ge=0, description="over all arms")
+    pooled_percent: Series[float] = pa.Field(nullable=True, ge=0, description="of the baseline")
+    same_method_gap: Series[float] = pa.Field(
+        nullable=True, ge=0, description="largest score gap between rows that are one method"
+    )
+
+
+class Predictions(Table):
+    """Predictions of a run at a task's best dev epoch (`predictions.parquet` of a run)."""
+
+    task: Series[str]
+    split: Series[str] = pa.Field(isin=("dev", "test"))
+    row: Series[int] = pa.Field(ge=0, description="row in the source")
+    label: Series[float] = pa.Field(nullable=True)
+    prediction: Series[float] = pa.Field(description="class number or real value")
+    confidence: Series[float] = pa.Field(nullable=True, ge=0, le=1, description="of that class")
+
+
+class ArmPredictions(Table):
+    """Predictions of the arms that the report looks into (`predictions.parquet` of a study)."""
+
+    task: Series[str]
+    group: Series[str]
+    combiner: Series[str]
+    alpha: Series[str] = pa.Field(nullable=True)
+    variant: Series[str]
+    seed: Series[int]
+    run: Series[str]
+    split: Series[str] = pa.Field(isin=("dev", "test"))
+    row: Series[int] = pa.Field(ge=0)
+    label: Series[float] = pa.Field(nullable=True)
+    prediction: Series[float]
+    confidence: Series[float] = pa.Field(nullable=True, ge=0, le=1)
+
+
+class Confusions(Table):
+    """Confusion matrices, counts summed over seeds (`confusions.parquet`)."""
+
+    task: Series[str]
+    group: Series[str]
+    combiner: Series[str]
+    alpha: Series[str] = pa.Field(nullable=True)
+    variant: Series[str]
+    split: Series[str] = pa.Field(isin=("dev", "test"))
+    true: Series[int] = pa.Field(ge=0)
+    predicted: Series[int] = pa.Field(ge=0)
+    count: Series[int] = pa.Field(ge=0)
+    seeds: Series[int] = pa.Field(ge=1)
+
+
+class Epochs(Table):
+    """Scores after every epoch of a run (`epochs.parquet` of a run)."""
+
+    epoch: Series[int] = pa.Field(ge=1)
+    task: Series[str]
+    split: Series[str] = pa.Field(isin=("dev", "test"))
+    metric: Series[str]
+    score: Series[float] = pa.Field(nullable=True, ge=-1, le=1)
+    loss: Series[float] = pa.Field(nullable=True, description="mean dev loss")
+    train_loss: Series[float] = pa.Field(description="mean over the epoch's steps")
+    best: Series[bool] = pa.Field(description="best dev epoch so far")
+
+
+class Steps(Table):
+    """Every step of a run, one row per task (`steps.parquet` of a run)."""
+
+    step: Series[int] = pa.Field(ge=1)
+    epoch: Series[int] = pa.Field(ge=1)
+    task: Series[str]
+    loss: Series[float]
+    weight: Series[float] = pa.Field(description="of this task's gradient in the update")
+    cosine: Series[float] = pa.Field(
+        nullable=True, description="lowest cosine of its gradient with another task's"
+    )
+    acted: Series[bool] = pa.Field(description="the combiner changed the plain sum")
+
+
+class Timings(Table):
+    """Seconds and memory of a run, apart so that other tables repeat to the byte."""
+
+    epoch: Series[int] = pa.Field(ge=1)
+    steps: Series[int] = pa.Field(ge=1)
+    train_seconds: Series[float] = pa.Field(ge=0)
+    score_seconds: Series[float] = pa.Field(ge=0)
+    peak_memory_bytes: Series[float] = pa.Field(nullable=True, ge=0)
+
+
+class Runs(Table):
+    """What became of every run of a study (`runs.parquet`)."""
+
+    id: Series[str]
+    group: Series[str]
+    arm: Series[str]
+    variant: Series[str]
+    seed: Series[int]
+    status: Series[str] = pa.Field(isin=("done", "failed", "not run"))
+    run: Series[str] = pa.Field(nullable=True)
+    error: Series[str] = pa.Field(nullable=True)
+    log: Series[str] = pa.Field(nullable=True)
+    precision: Series[str] = pa.Field(nullable=True)
+    hardware: Series[str] = pa.Field(nullable=True)
+    parameters: Series[float] = pa.Field(nullable=True, ge=0)
+
+
+class Costs(Table):
+    """Seconds per step and memory of each run; timings, so not reproducible (`costs.parquet`)."""
+
+    id: Series[str]
+    group: Series[str]
+    combiner: Series[str]
+    variant: Series[str]
+    seed: Series[int]
+    steps: Series[int] = pa.Field(ge=1)
+    step_seconds: Series[float] = pa.Field(ge=0)
+    train_seconds: Series[float] = pa.Field(ge=0)
+    score_seconds: Series[float] = pa.Field(ge=0)
+    peak_memory_bytes: Series[float] = pa.Field(nullable=True, ge=0)
+
+
+T = TypeVar("T", bound=type[Table])
+
+
+def empty(schema: type[Table]) -> pd.DataFrame:
+    """A table of that schema without rows."""
+    return check(pd.DataFrame(columns=list(schema.to_schema().columns)), schema, "empty table")
+
+
+def check(frame: pd.DataFrame, schema: type[Table], name: str) -> pd.DataFrame:
+    """The frame with declared types and column order.
+
+    Raises:
+        UserError: a column is missing, unknown, of another type or out of range.
+    """
+    try:
+        checked = schema.validate(frame, lazy=True)
+    except (pa.errors.SchemaErrors, pa.errors.SchemaError) as error:
+        cases = getattr(error, "failure_cases", None)
+        detail = str(error)
+        if isinstance(cases, pd.DataFrame) and len(cases):
+            case = cases.iloc[0]
+            where = "" if pd.isna(case.get("index")) else f", row {case['index']}"
+            detail = (
+                f"column {case.get('column')!r}{where}: {case.get('failure_case')!r} "
+                f"fails '{case.get('check')}'"
+            )
+        raise UserError(f"{name}: is not a {schema.__name__} table: {detail}") from None
+    return checked[list(schema.to_schema().columns)].reset_index(drop=True)
+
+
+def write_table(frame: pd.DataFrame, schema: type[Table], path: str | Path) -> None:
+    """Check, then write Parquet whole or not at all; equal tables give equal bytes."""
+    path = Path(path)
+    checked = check(frame, schema, str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        pyarrow.parquet.write_table(
+            pyarrow.Table.from_pandas(checked, preserve_index=False), temporary, compression="zstd"
+        )
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_table(path: str | Path, schema: type[Table]) -> pd.DataFrame:
+    """Read and check a Parquet table.
+
+    Raises:
+        UserError: the file is missing, is not Parquet or breaks its schema.
+    """
+    try:
+        frame = pyarrow.parquet.ParquetFile(path).read().to_pandas()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    except pyarrow.ArrowInvalid as error:
+        raise UserError(f"{path}: is not a Parquet table ({error})") from None
+    return check(frame, schema, str(path))
