@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from weightwise.config import StudyConfig, TrainingConfig
+from weightwise.config import StudyConfig, TaskConfig, TrainingConfig
 from weightwise.errors import UserError
 
 DEFAULT_VARIANT = "default"
@@ -171,12 +171,8 @@ class Grid:
         data, encoder and code join it in the run's key (`store.run_key`).
         """
         study = self.study
-        tasks = {}
-        for name in run.group:
-            task = study.tasks[name].model_dump(mode="json", exclude={"title", "licence", "data"})
-            tasks[name] = task
         return {
-            "tasks": tasks,
+            "tasks": {name: _task_definition(study.tasks[name]) for name in run.group},
             "combiner": run.arm.combiner,
             "weights": run.arm.weights(len(run.group)) if len(run.group) > 1 else None,
             "seed": run.seed,
@@ -188,6 +184,17 @@ class Grid:
     def fingerprint(self, run: Cell) -> str:
         """Short digest of `definition`: what Snakemake compares to see that a run is due."""
         return digest(self.definition(run))[:16]
+
+
+def _task_definition(task: TaskConfig) -> dict[str, Any]:
+    """What of a task decides a run. How rows became examples is in the data's checksum."""
+    ways = {"kind", "range", "head", "representation", "pair", "decoder", "output"}
+    return task.model_dump(mode="json", include=ways) | {
+        "metric": task.score_name,
+        "loss": task.loss or task.default_loss,
+        "outputs": task.outputs,
+        "texts": len(task.text),
+    }
 
 
 def digest(data: Any) -> str:

@@ -117,8 +117,9 @@ class EncoderConfig(Strict):
 
     source: EncoderSource
     """Where the checkpoint comes from."""
-    layers: Annotated[int, Field(ge=1)] | None = None
-    """Keep only the first so many layers of the checkpoint; null: all."""
+    layers: Annotated[int, Field(ge=1)] | tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    """Layers of the checkpoint to keep: the first so many, or a list of layer numbers from 0, such
+    as [0, 3, 5] (the last layer is what a sentence encoder was trained to read). Null: all."""
     max_length: Annotated[int, Field(ge=8, le=4096)] = 128
     """Longest sequence in tokens, [CLS] and [SEP] included; longer texts are cut (and counted)."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -87,7 +88,7 @@ class TaskConfig(Strict):
                 raise ValueError(f"{n} classes need {n} `bands`")
             spans = sorted(self.bands)
             if any(lo > hi for lo, hi in spans) or any(
-                a[1] >= b[0] for a, b in zip(spans, spans[1:], strict=False)
+                a[1] >= b[0] for a, b in itertools.pairwise(spans)
             ):
                 raise ValueError("`bands` must be intervals [low, high] that do not overlap")
         if self.label_values is not None and len(self.label_values) != n:

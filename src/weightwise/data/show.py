@@ -1,0 +1,107 @@
+"""The checks of a study as tables for the terminal (`weightwise check`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+
+def render(checks: dict[str, Any]) -> list[RenderableType]:
+    """Tables of rows and labels, sources, leakage and the encoder, then the warnings.
+
+    Args:
+        checks: laid out as `weightwise.data.checks` says.
+    """
+    parts: list[RenderableType] = [_rows(checks), _sources(checks), _leakage(checks)]
+    encoder = checks["encoder"]
+    if encoder.get("source"):
+        licence = f", licence {encoder['licence']}" if encoder.get("licence") else ""
+        parts.append(
+            Text(f"Encoder: {encoder['source']} (sha256 {encoder['sha256'][:12]}{licence})")
+        )
+    for warning in checks["warnings"]:
+        parts.append(Text(f"Warning: {warning}", style="yellow"))
+    if not checks["warnings"]:
+        parts.append(Text("No warnings.", style="green"))
+    return parts
+
+
+def _table(title: str, *columns: str, numbers: tuple[str, ...] = ()) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left")
+    return table
+
+
+def _add(table: Table, *cells: object) -> None:
+    # As Text, so that brackets in names and reasons are not taken for markup.
+    table.add_row(*(Text(str(cell)) for cell in cells))
+
+
+def _rows(checks: dict[str, Any]) -> Table:
+    numbers = ("rows", "words")
+    table = _table("Rows and labels", "task", "split", "rows", "labels", "words", numbers=numbers)
+    for name, task in checks["tasks"].items():
+        for split, facts in task["splits"].items():
+            words = f"{facts['words']['mean']:.1f}"
+            _add(table, name, split, f"{facts['rows']:,}", _labels(task, facts), words)
+    return table
+
+
+def _labels(task: dict[str, Any], facts: dict[str, Any]) -> str:
+    labels = facts["labels"]
+    if labels is None:
+        return "none (predictions only)"
+    if task["kind"] == "regression":
+        return (
+            f"mean {labels['mean']:.2f}, sd {labels['sd']:.2f}, "
+            f"from {labels['min']:g} to {labels['max']:g}"
+        )
+    counts = zip(task["classes"], labels["counts"], strict=True)
+    return (
+        ", ".join(f"{name} {count:,}" for name, count in counts)
+        + f"; majority {labels['majority_share']:.1%}"
+    )
+
+
+def _sources(checks: dict[str, Any]) -> Table:
+    table = _table("Sources", "task", "splits", "source", "rows", "left out", "sha256")
+    for name, task in checks["tasks"].items():
+        for source in task["sources"]:
+            reasons = [
+                f"{count:,} {reason}"
+                for split in dict.fromkeys(source["splits"])
+                for reason, count in task["dropped"].get(split, {}).items()
+            ]
+            _add(
+                table,
+                name,
+                ", ".join(source["splits"]),
+                source["description"],
+                f"{source['rows']:,}",
+                "; ".join(reasons) or "-",
+                source["sha256"][:12],
+            )
+    return table
+
+
+def _leakage(checks: dict[str, Any]) -> RenderableType:
+    shared = [leak for leak in checks["leakage"] if leak["count"]]
+    if not shared:
+        return Text("No text is shared between splits that train and splits that score.")
+    table = _table("Shared texts", "what", "of", "also in", "rows", "share", "for example (rows)")
+    for leak in shared:
+        whole = "the whole example" if leak["kind"] == "example" else "a text of it"
+        _add(
+            table,
+            whole,
+            f"{leak['task_b']} {leak['split_b']}",
+            f"{leak['task_a']} {leak['split_a']}",
+            f"{leak['count']:,}",
+            f"{leak['share_of_b']:.1%}",
+            ", ".join(f"{a} and {b}" for a, b in leak["examples"]),
+        )
+    return table

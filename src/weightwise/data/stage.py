@@ -1,0 +1,56 @@
+"""The whole data stage of a study: rows, encoder, token ids and the facts of all three."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from weightwise.config import StudyConfig
+from weightwise.data.prepare import prepare
+from weightwise.data.tokens import TokenisedSplit, load_splits, tokenise
+from weightwise.files import write_json
+from weightwise.layout import Layout
+
+
+def prepare_study(
+    study: StudyConfig, layout: Layout, report: Callable[[str], None] = lambda line: None
+) -> dict[str, Any]:
+    """Prepare rows and encoder, tokenise every task, write `checks.json` last.
+
+    Args:
+        study: the study.
+        layout: where its files lie.
+        report: told one line per thing done.
+
+    Returns:
+        The facts of `weightwise.data.checks`, with "tokens" added per task: {"longest": tokens of
+        the longest text, "cut": rows longer than `max_length`, "unknown_share"}.
+
+    Raises:
+        UserError: anything wrong in the sources, the encoder or the tokenizer.
+    """
+    checks = prepare(study, layout.data, layout.cache, report)
+    for name, task in study.tasks.items():
+        facts = tokenise(layout.examples(name), layout.encoder, layout.tokens(name))
+        splits = load_splits(layout.tokens(name)).values()
+        joint = (task.pair or study.training.pair) == "joint"
+        cut = sum(_cut(split, joint, study.encoder.max_length) for split in splits)
+        checks["tasks"][name]["tokens"] = {
+            "longest": facts["longest"],
+            "cut": cut,
+            "unknown_share": facts["unknown_share"],
+        }
+        report(f"{name}: tokenised, {cut:,} rows longer than {study.encoder.max_length} tokens")
+    write_json(layout.checks, checks)
+    return checks
+
+
+def _cut(split: TokenisedSplit, joint: bool, longest: int) -> int:
+    """Rows of a split that do not fit into sequences of `longest` tokens."""
+    a = np.diff(split.a_offsets)
+    if split.b_offsets is None:
+        return int((a + 2 > longest).sum())
+    b = np.diff(split.b_offsets)
+    return int((a + b + 3 > longest).sum() if joint else (np.maximum(a, b) + 2 > longest).sum())

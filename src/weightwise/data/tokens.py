@@ -1,0 +1,211 @@
+"""Token ids of prepared texts, computed once and cached beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+from tokenizers import Tokenizer
+from tokenizers.implementations import BertWordPieceTokenizer
+
+from weightwise.errors import UserError
+from weightwise.tables import SPLITS, Examples, read_table
+
+# A tokenizer that does not belong to its vocabulary turns nearly everything into [UNK] and
+# nothing complains; real English text has next to none.
+LARGEST_UNKNOWN_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """Ids of the tokens that frame a sequence."""
+
+    first: int
+    """[CLS]"""
+    separator: int
+    """[SEP]"""
+
+
+@dataclass(frozen=True)
+class TokenisedSplit:
+    """Rows of one split: ragged token ids without [CLS] and [SEP].
+
+    Text i of side a is `a[a_offsets[i]:a_offsets[i + 1]]`; side b is None for single texts.
+    `labels` [n] float64 (NaN where there is none), `rows` [n] row numbers in the source.
+    """
+
+    a: np.ndarray
+    a_offsets: np.ndarray
+    b: np.ndarray | None
+    b_offsets: np.ndarray | None
+    labels: np.ndarray
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def load_tokenizer(folder: Path) -> tuple[Tokenizer, SpecialTokens]:
+    """The tokenizer of a checkpoint folder: `tokenizer.json`, else WordPiece from `vocab.txt`.
+
+    Raises:
+        UserError: neither file can be read, or the special tokens are missing.
+    """
+    whole, vocabulary = folder / "tokenizer.json", folder / "vocab.txt"
+    try:
+        if whole.exists():
+            tokenizer = Tokenizer.from_file(str(whole))
+        elif vocabulary.exists():
+            settings = folder / "tokenizer_config.json"
+            known = json.loads(settings.read_text("utf-8")) if settings.exists() else {}
+            tokenizer = BertWordPieceTokenizer(
+                str(vocabulary), lowercase=bool(known.get("do_lower_case", True))
+            )._tokenizer
+        else:
+            raise UserError(f"{folder}: holds neither tokenizer.json nor vocab.txt")
+    except UserError:
+        raise
+    except Exception as error:  # the tokenizers library raises plain Exception
+        raise UserError(f"{folder}: the tokenizer cannot be read ({error})") from None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    ids = [tokenizer.token_to_id(t) for t in ("[CLS]", "[SEP]")]
+    if None in ids:
+        raise UserError(f"{folder}: the tokenizer has no [CLS] or no [SEP]")
+    return tokenizer, SpecialTokens(*ids)
+
+
+def tokenise(examples: Path, encoder: Path, out: Path) -> dict:
+    """Tokenise the prepared rows of a task into `out` (Parquet).
+
+    Args:
+        examples: prepared rows (schema `Examples`).
+        encoder: checkpoint folder with the tokenizer.
+        out: file to write; its metadata hold the row counts and the checksum of the content.
+
+    Returns:
+        Facts: rows per split, checksum, share of unknown tokens, longest text in tokens.
+
+    Raises:
+        UserError: the tokenizer does not fit these texts.
+    """
+    frame = read_table(examples, Examples)
+    tokenizer, special = load_tokenizer(encoder)
+    unknown = tokenizer.token_to_id("[UNK]")
+    columns: dict[str, list] = {}
+    total = unknowns = 0
+    longest = 0
+    for side in ("a", "b"):
+        texts = frame[f"text_{side}"]
+        if texts.isna().all():
+            columns[side] = [None] * len(frame)
+            continue
+        encoded = tokenizer.encode_batch(texts.tolist(), add_special_tokens=False)
+        columns[side] = [e.ids for e in encoded]
+        lengths = [len(ids) for ids in columns[side]]
+        if min(lengths) == 0:
+            row = frame["row"].iloc[lengths.index(0)]
+            raise UserError(f"{examples}: the text of source row {row} has no tokens")
+        total += sum(lengths)
+        longest = max(longest, *lengths)
+        unknowns += sum(ids.count(unknown) for ids in columns[side])
+    if unknowns > LARGEST_UNKNOWN_SHARE * total:
+        raise UserError(
+            f"{encoder}: {unknowns} of {total} tokens of {examples.stem} are unknown to the "
+            "tokenizer; it does not belong to this vocabulary or this language"
+        )
+    counts = {s: int((frame["split"] == s).sum()) for s in SPLITS}
+    ids = pyarrow.list_(pyarrow.int32())
+    table = pyarrow.table(
+        {
+            "split": pyarrow.array(frame["split"].tolist()),
+            "row": pyarrow.array(frame["row"], pyarrow.int64()),
+            "label": pyarrow.array(frame["label"], pyarrow.float64(), from_pandas=True),
+            "a": pyarrow.array(columns["a"], ids),
+            "b": pyarrow.array(columns["b"], ids),
+        }
+    )
+    facts = {
+        "rows": counts,
+        "special": [special.first, special.separator],
+        "unknown_share": unknowns / total,
+        "longest": longest,
+        "checksum": _checksum(table),
+        "train_mean": float(frame.loc[frame["split"] == "train", "label"].mean()),
+    }
+    temporary = out.with_name(f".{out.name}.partial")
+    metadata = {b"weightwise": json.dumps(facts, sort_keys=True).encode()}
+    pyarrow.parquet.write_table(
+        table.replace_schema_metadata(metadata), temporary, compression="zstd"
+    )
+    temporary.replace(out)
+    return facts
+
+
+def _checksum(table: pyarrow.Table) -> str:
+    """SHA-256 of the columns' values, the same whatever library version wrote the file."""
+    state = hashlib.sha256()
+    for name in table.column_names:
+        column = table.column(name).combine_chunks()
+        if pyarrow.types.is_list(column.type):
+            state.update(np.asarray(column.value_lengths().fill_null(-1), dtype="<i8").tobytes())
+            column = column.flatten()
+        if pyarrow.types.is_string(column.type):
+            state.update("\n".join(column.to_pylist()).encode())
+        elif pyarrow.types.is_floating(column.type):
+            values = column.to_numpy(zero_copy_only=False)
+            state.update(np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes())
+        else:
+            state.update(column.to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+    return state.hexdigest()
+
+
+def facts(path: Path) -> dict:
+    """The facts that `tokenise` wrote, read from the file's footer alone.
+
+    Raises:
+        UserError: the file is missing or is no token cache.
+    """
+    try:
+        metadata = pyarrow.parquet.read_metadata(path).metadata or {}
+        return json.loads(metadata[b"weightwise"])
+    except (OSError, KeyError, ValueError, pyarrow.ArrowException) as error:
+        raise UserError(f"{path}: is not a token cache ({error}); prepare the data again") from None
+
+
+def load_splits(path: Path) -> dict[str, TokenisedSplit]:
+    """All splits of a token cache that have rows."""
+    table = pyarrow.parquet.ParquetFile(path).read()
+    split = np.asarray(table.column("split").to_pylist())
+    loaded = {}
+    for name in SPLITS:
+        part = table.filter(pyarrow.array(split == name))
+        if len(part) == 0:
+            continue
+        a, a_offsets = _ragged(part.column("a"))
+        b, b_offsets = _ragged(part.column("b"))
+        loaded[name] = TokenisedSplit(
+            a=a,
+            a_offsets=a_offsets,
+            b=b,
+            b_offsets=b_offsets,
+            labels=part.column("label").to_numpy(),
+            rows=part.column("row").to_numpy(),
+        )
+    return loaded
+
+
+def _ragged(
+    column: pyarrow.ChunkedArray,
+) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
+    array = column.combine_chunks()
+    if array.null_count == len(array):
+        return None, None
+    lengths = array.value_lengths().to_numpy()
+    values = array.flatten().to_numpy().astype(np.int32)
+    return values, np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)

@@ -1,0 +1,84 @@
+"""Where everything of a study lies. The one place that knows paths; imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from weightwise.grid import Cell
+
+SOURCE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths of a study below `results/` and `reports/`."""
+
+    study: str
+    results: Path = Path("results")
+    reports: Path = Path("reports")
+
+    @property
+    def root(self) -> Path:
+        """The study's own folder."""
+        return self.results / self.study
+
+    @property
+    def cache(self) -> Path:
+        """Verified downloads, shared by all studies."""
+        return self.results / "downloads"
+
+    @property
+    def store(self) -> Path:
+        """The run store, shared by all studies and not owned by Snakemake."""
+        return self.results / "runs"
+
+    @property
+    def data(self) -> Path:
+        """Prepared rows, token ids, facts of the data, the encoder."""
+        return self.root / "data"
+
+    @property
+    def checks(self) -> Path:
+        """Facts of the data (JSON)."""
+        return self.data / "checks.json"
+
+    @property
+    def encoder(self) -> Path:
+        """The encoder's checkpoint folder."""
+        return self.data / "encoder"
+
+    def examples(self, task: str) -> Path:
+        """Prepared rows of a task."""
+        return self.data / f"{task}.parquet"
+
+    def tokens(self, task: str) -> Path:
+        """Token ids of a task."""
+        return self.data / f"{task}.tokens.parquet"
+
+    def done(self, run: Cell) -> Path:
+        """Marker of a finished run: names its key in the store."""
+        return self.root / "done" / f"{run.id}.json"
+
+    def failed(self, run: Cell) -> Path:
+        """Note of a run that failed: what and why. Gone when it succeeds."""
+        return self.root / "failed" / f"{run.id}.json"
+
+    def log(self, run: Cell) -> Path:
+        """Log of a run."""
+        return self.root / "logs" / f"{run.id}.log"
+
+    @property
+    def tables(self) -> Path:
+        """Tables of the study: scores, changes, arms, regressions, ..."""
+        return self.root / "tables"
+
+    @property
+    def figures(self) -> Path:
+        """Figures of the study."""
+        return self.root / "figures"
+
+    @property
+    def report(self) -> Path:
+        """The HTML report."""
+        return self.reports / self.study / "index.html"

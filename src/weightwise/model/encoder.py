@@ -1,0 +1,180 @@
+"""A BERT encoder of our own ("minBERT", SPEC section 2), on packed batches.
+
+Gives the hidden states of `transformers.BertModel` to 1e-5 in fp32 and can be read in one sitting.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from weightwise.errors import UserError
+from weightwise.model.dropout import dropout
+from weightwise.model.packed import Packed
+
+ACTIVATIONS = {
+    "gelu": F.gelu,
+    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
+    "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "relu": F.relu,
+}
+
+
+@dataclass(frozen=True)
+class BertConfig:
+    """The sizes of a BERT encoder, as in the `config.json` of a Hugging Face checkpoint."""
+
+    vocab_size: int
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    intermediate_size: int
+    max_position_embeddings: int
+    type_vocab_size: int = 2
+    hidden_act: str = "gelu"
+    layer_norm_eps: float = 1e-12
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+
+    @classmethod
+    def read(cls, path: Path) -> BertConfig:
+        """Read a `config.json`.
+
+        Raises:
+            UserError: not readable, of another architecture, or with sizes that do not fit.
+        """
+        try:
+            data = json.loads(path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise UserError(f"{path}: cannot be read as JSON ({error})") from None
+        if not isinstance(data, dict) or data.get("model_type") != "bert":
+            kind = data.get("model_type") if isinstance(data, dict) else None
+            raise UserError(
+                f"{path}: model_type is {kind!r}; weightwise loads BERT encoders "
+                "(model_type 'bert'): choose a checkpoint of that architecture"
+            )
+        if data.get("position_embedding_type", "absolute") != "absolute":
+            raise UserError(f"{path}: position_embedding_type must be 'absolute'")
+        known = {k: data[k] for k in cls.__dataclass_fields__ if k in data}
+        missing = [
+            k for k in list(cls.__dataclass_fields__)[:6] if not isinstance(known.get(k), int)
+        ]
+        if missing:
+            raise UserError(f"{path}: missing or not a whole number: {', '.join(missing)}")
+        config = cls(**known)
+        if config.hidden_act not in ACTIVATIONS:
+            raise UserError(f"{path}: hidden_act '{config.hidden_act}' is not supported")
+        if min(known[k] for k in list(cls.__dataclass_fields__)[:6]) < 1 or (
+            config.hidden_size % config.num_attention_heads
+        ):
+            raise UserError(f"{path}: hidden_size must be a multiple of num_attention_heads")
+        return config
+
+
+class Layer(nn.Module):
+    """One post-norm transformer layer. Queries, keys and values come from one product."""
+
+    def __init__(self, config: BertConfig):
+        super().__init__()
+        hidden, eps = config.hidden_size, config.layer_norm_eps
+        self.heads = config.num_attention_heads
+        self.activation = ACTIVATIONS[config.hidden_act]
+        self.query_key_value = nn.Linear(hidden, 3 * hidden)
+        self.attention_output = nn.Linear(hidden, hidden)
+        self.attention_norm = nn.LayerNorm(hidden, eps=eps)
+        self.intermediate = nn.Linear(hidden, config.intermediate_size)
+        self.output = nn.Linear(config.intermediate_size, hidden)
+        self.output_norm = nn.LayerNorm(hidden, eps=eps)
+
+    def attention(
+        self, x: torch.Tensor, batch: Packed, p: float, generator: torch.Generator | None
+    ) -> torch.Tensor:
+        """Self-attention within each sequence: [N, H] -> [N, H]."""
+        tokens, hidden = x.shape
+        width = hidden // self.heads
+        grid = batch.sequences * batch.longest
+        packed = self.query_key_value(x)
+        padded = packed.new_zeros(grid, 3 * hidden).index_copy(0, batch.slots, packed)
+        q, k, v = padded.view(batch.sequences, batch.longest, 3, self.heads, width).permute(
+            2, 0, 3, 1, 4
+        )
+        # Written out: with dropout the fused kernels would draw from the global generator.
+        scores = (q * (1.0 / math.sqrt(width))) @ k.transpose(-1, -2)
+        weights = dropout((scores.float() + batch.mask).softmax(-1), p, generator)
+        mixed = weights.to(v.dtype) @ v
+        return mixed.transpose(1, 2).reshape(grid, hidden).index_select(0, batch.slots)
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        batch: Packed,
+        p_hidden: float,
+        p_attention: float,
+        generator: torch.Generator | None,
+    ) -> torch.Tensor:
+        """[N, H] -> [N, H]."""
+        mixed = self.attention_output(self.attention(x, batch, p_attention, generator))
+        x = self.attention_norm(x + dropout(mixed, p_hidden, generator))
+        fed = self.output(self.activation(self.intermediate(x)))
+        return self.output_norm(x + dropout(fed, p_hidden, generator))
+
+
+class Encoder(nn.Module):
+    """Embeddings, L layers, pooler: the shared trunk of every task."""
+
+    def __init__(self, config: BertConfig, dropout_probability: float | None = None):
+        """Build without weights.
+
+        Args:
+            config: sizes.
+            dropout_probability: dropout of the whole encoder; None: the checkpoint's own.
+        """
+        super().__init__()
+        self.config = config
+        own = dropout_probability
+        self.p_hidden = config.hidden_dropout_prob if own is None else own
+        self.p_attention = config.attention_probs_dropout_prob if own is None else own
+        hidden = config.hidden_size
+        self.word_embeddings = nn.Embedding(config.vocab_size, hidden)
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings, hidden)
+        self.segment_embeddings = nn.Embedding(config.type_vocab_size, hidden)
+        self.embedding_norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
+        self.pooler = nn.Linear(hidden, hidden)
+        self.has_pooler = True
+
+    def forward(self, batch: Packed, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Hidden states [N, H] of the last layer.
+
+        Args:
+            batch: N tokens in B sequences.
+            generator: source of dropout; None: no dropout (scoring).
+        """
+        x = (
+            self.word_embeddings(batch.ids)
+            + self.position_embeddings(batch.positions)
+            + self.segment_embeddings(batch.segments)
+        )
+        x = dropout(self.embedding_norm(x), self.p_hidden, generator)
+        for layer in self.layers:
+            x = layer(x, batch, self.p_hidden, self.p_attention, generator)
+        return x
+
+    def represent(self, hidden: torch.Tensor, batch: Packed, how: str) -> torch.Tensor:
+        """One vector per sequence, [B, H] in fp32, from hidden states [N, H].
+
+        Args:
+            how: `cls` (first token), `pooler` (BERT's pooler on it) or `mean` (over its tokens).
+        """
+        hidden = hidden.float()
+        if how == "mean":
+            sums = hidden.new_zeros(batch.sequences, hidden.shape[1])
+            return sums.index_add(0, batch.rows, hidden) / batch.lengths[:, None]
+        first = hidden.index_select(0, batch.first)
+        return torch.tanh(self.pooler(first).float()) if how == "pooler" else first

@@ -1,0 +1,128 @@
+"""One encoder, one head per task: what every run trains."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from weightwise.config import TaskConfig, TrainingConfig
+from weightwise.data.batches import Batch
+from weightwise.errors import UserError
+from weightwise.model.checkpoint import load_encoder
+from weightwise.model.heads import Head, Target
+from weightwise.seeding import seed_for
+
+
+class MultiTaskModel(nn.Module):
+    """The shared trunk and the heads of a run's tasks."""
+
+    def __init__(
+        self,
+        tasks: dict[str, TaskConfig],
+        training: TrainingConfig,
+        encoder_folder: Path,
+        layers: int | Sequence[int] | None,
+        vocabulary: np.ndarray | None,
+        label_means: dict[str, float],
+        study_seed: int,
+        seed: int,
+    ):
+        """Load the encoder and draw the heads' first weights.
+
+        Args:
+            tasks: the run's tasks.
+            training: training keys of the run.
+            encoder_folder: checkpoint folder.
+            layers: layers of the checkpoint to keep, see `layers_kept`.
+            vocabulary: token ids that occur, see `load_encoder`.
+            label_means: mean training label of every task, where regression heads start.
+            study_seed, seed: a task's head starts the same in every arm with these seeds.
+
+        Raises:
+            UserError: the checkpoint does not fit.
+        """
+        super().__init__()
+        self.training_keys = training
+        self.encoder = load_encoder(encoder_folder, layers, training.encoder_dropout, vocabulary)
+        hidden = self.encoder.config.hidden_size
+        self.heads = nn.ModuleDict()
+        self.targets: dict[str, Target] = {}
+        self.representations: dict[str, str] = {}
+        self.pairs: dict[str, str | None] = {}
+        self.decoders: dict[str, str] = {}
+        for name, task in tasks.items():
+            self.pairs[name] = (task.pair or training.pair) if len(task.text) == 2 else None
+            self.decoders[name] = task.decoder or training.decoder
+            self.representations[name] = task.representation or training.representation
+            siamese = self.pairs[name] == "siamese" and self.decoders[name] == "concatenate"
+            generator = torch.Generator().manual_seed(seed_for(study_seed, seed, f"head:{name}"))
+            head = Head(
+                task.head or training.head,
+                2 * hidden if siamese else hidden,
+                hidden,
+                task.outputs,
+                training.dropout,
+                generator,
+            )
+            low, high = task.range or (0.0, 1.0)
+            target = Target(task.kind, task.output or training.output, low, high)
+            target.start_at(head, label_means[name])
+            self.heads[name] = head
+            self.targets[name] = target
+        if "pooler" in self.representations.values() and not self.encoder.has_pooler:
+            raise UserError(
+                f"{encoder_folder}: the checkpoint has no pooler; use representation cls or mean"
+            )
+
+    def trunk_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """Named parameters of the encoder that this run's losses depend on."""
+        pooled = "pooler" in self.representations.values()
+        return [
+            (n, p)
+            for n, p in self.encoder.named_parameters()
+            if pooled or not n.startswith("pooler.")
+        ]
+
+    def outputs(
+        self,
+        task: str,
+        batch: Batch,
+        generator: torch.Generator | None = None,
+        bf16: bool = False,
+    ) -> torch.Tensor:
+        """Outputs [n, outputs] of a task's head in fp32.
+
+        Args:
+            task: name of the task.
+            batch: n examples.
+            generator: source of dropout; None: scoring.
+            bf16: multiply the encoder's matrices in bfloat16.
+        """
+        device = batch.labels.device.type
+        mixed = torch.autocast(device, torch.bfloat16) if bf16 else contextlib.nullcontext()
+        with mixed:
+            hidden = self.encoder(batch.packed, generator)
+        x = self.encoder.represent(hidden, batch.packed, self.representations[task])
+        if self.pairs[task] == "siamese":
+            n = len(batch.labels)
+            first, second = x[:n], x[n:]
+            if self.decoders[task] == "product":
+                x = first * second
+            else:
+                x = torch.cat((first, second), dim=1)
+        return self.heads[task](x, generator)
+
+    def loss(
+        self,
+        task: str,
+        batch: Batch,
+        generator: torch.Generator | None = None,
+        bf16: bool = False,
+    ) -> torch.Tensor:
+        """Mean loss of a task's batch (scalar, fp32)."""
+        return self.targets[task].loss(self.outputs(task, batch, generator, bf16), batch.labels)

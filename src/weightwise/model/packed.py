@@ -1,0 +1,75 @@
+"""Packed batches: the token ids of all sequences one after another, no padding.
+
+Everything outside attention works on the N real tokens. Attention alone needs a rectangle, so a
+batch carries the place of every token in a [sequences, longest] grid and the mask of that grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Packed:
+    """B sequences with N tokens in all, the longest of T tokens.
+
+    Shapes: `ids`, `positions`, `segments`, `slots`, `rows` [N] (int64); `first` [B] (int64), the
+    place of every sequence's first token; `lengths` [B] (float32); `mask` [B, 1, 1, T] (float32),
+    0 where there is a token and a large negative number where there is none.
+    """
+
+    ids: torch.Tensor
+    positions: torch.Tensor
+    segments: torch.Tensor
+    slots: torch.Tensor
+    rows: torch.Tensor
+    first: torch.Tensor
+    lengths: torch.Tensor
+    mask: torch.Tensor
+
+    @property
+    def sequences(self) -> int:
+        """B."""
+        return self.mask.shape[0]
+
+    @property
+    def longest(self) -> int:
+        """T."""
+        return self.mask.shape[3]
+
+    def to(self, device: torch.device) -> Packed:
+        """The same batch on another device."""
+        return Packed(**{k: v.to(device, non_blocking=True) for k, v in vars(self).items()})
+
+
+def pack(sequences: Sequence[np.ndarray], segments: Sequence[np.ndarray] | None = None) -> Packed:
+    """Pack sequences of token ids.
+
+    Args:
+        sequences: B arrays of token ids, each with at least one token.
+        segments: B arrays of segment ids (0 or 1) of the same lengths; None: all 0.
+    """
+    lengths = np.fromiter((len(s) for s in sequences), dtype=np.int64, count=len(sequences))
+    if len(lengths) == 0 or lengths.min() == 0:
+        raise ValueError("pack: needs at least one sequence, and no empty one")
+    first = np.concatenate(([0], np.cumsum(lengths)[:-1]))
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    positions = np.arange(lengths.sum()) - first[rows]
+    longest = int(lengths.max())
+    ids = np.concatenate(sequences).astype(np.int64)
+    segment = np.zeros_like(ids) if segments is None else np.concatenate(segments).astype(np.int64)
+    mask = np.where(np.arange(longest) < lengths[:, None], 0.0, -1e9).astype(np.float32)
+    return Packed(
+        ids=torch.from_numpy(ids),
+        positions=torch.from_numpy(positions),
+        segments=torch.from_numpy(segment),
+        slots=torch.from_numpy(rows * longest + positions),
+        rows=torch.from_numpy(rows),
+        first=torch.from_numpy(first),
+        lengths=torch.from_numpy(lengths.astype(np.float32)),
+        mask=torch.from_numpy(mask[:, None, None, :]),
+    )

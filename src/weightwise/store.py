@@ -1,0 +1,125 @@
+"""The run store: results/runs/<key>/, keyed by content, owned by nobody's workflow.
+
+Snakemake deletes the declared outputs of a failed job and of a job it reruns; what took hours must
+not depend on that. Jobs declare small markers; the results live here under a key that changes with
+everything that decides them. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from weightwise.files import read_json, write_json
+from weightwise.grid import digest
+
+PACKAGE = Path(__file__).parent
+# Whatever decides the numbers of a run. Orchestration, analysis and plotting are not among them.
+TRAINING_MODULES = (
+    "combine/*.py",
+    "data/batches.py",
+    "data/tokens.py",
+    "model/*.py",
+    "seeding.py",
+    "train/engine.py",
+    "train/loop.py",
+    "train/optimiser.py",
+    "train/schedule.py",
+    "train/scoring.py",
+)
+
+
+def training_modules() -> list[Path]:
+    """Source files of the training code, sorted."""
+    return sorted(path for pattern in TRAINING_MODULES for path in PACKAGE.glob(pattern))
+
+
+def code_version() -> str:
+    """Digest of the training code. Comments, docstrings and layout do not count."""
+    state = hashlib.sha256()
+    for path in training_modules():
+        tree = ast.parse(path.read_text("utf-8"))
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if (
+                isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+                and body
+                and isinstance(body[0], ast.Expr)
+                and isinstance(body[0].value, ast.Constant)
+                and isinstance(body[0].value.value, str)
+            ):
+                node.body = body[1:] or [ast.Pass()]
+        state.update(f"{path.relative_to(PACKAGE)}\n{ast.dump(tree)}\n".encode())
+    return state.hexdigest()
+
+
+def run_key(
+    definition: dict, data: dict[str, str], encoder: dict[str, str], epoch_length: int
+) -> str:
+    """Key of a run: 32 hexadecimal digits.
+
+    Args:
+        definition: `Grid.definition` of the run.
+        data: checksum of every task's token cache.
+        encoder: checksums of the encoder's files.
+        epoch_length: examples of each task in an epoch, which the whole study decides.
+    """
+    content = {
+        "definition": definition,
+        "data": data,
+        "encoder": encoder,
+        "epoch_length": epoch_length,
+        "code": code_version(),
+    }
+    return digest(content)[:32]
+
+
+@dataclass(frozen=True)
+class RunStore:
+    """The folder of all runs."""
+
+    root: Path
+
+    def folder(self, key: str) -> Path:
+        """Folder of a run."""
+        return self.root / key
+
+    def record(self, key: str) -> dict | None:
+        """`run.json` of a finished run; None where it is not finished."""
+        record = read_json(self.folder(key) / "run.json")
+        return record if isinstance(record, dict) and record.get("status") == "done" else None
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[Path | None]:
+        """Hold the run's lock and give a scratch folder that becomes the run's when left whole.
+
+        Gives None where the run is finished already, by an earlier study or by another process
+        that held the lock until now.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.root / f".{key}.lock"):
+            if self.record(key) is not None:
+                yield None
+                return
+            scratch = Path(tempfile.mkdtemp(dir=self.root, prefix=f".{key}."))
+            try:
+                yield scratch
+                scratch.chmod(0o755)
+                # An unfinished folder of that key can only be debris.
+                shutil.rmtree(self.folder(key), ignore_errors=True)
+                scratch.replace(self.folder(key))
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_record(folder: Path, record: dict) -> None:
+    """Write `run.json` last: it is what makes a run finished."""
+    write_json(folder / "run.json", record)

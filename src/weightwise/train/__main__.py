@@ -1,0 +1,103 @@
+"""`python -m weightwise.train RUN`: one or several runs, without Snakemake."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from weightwise.config import load_study
+from weightwise.errors import UserError
+from weightwise.grid import Grid
+from weightwise.layout import Layout
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m weightwise.train", description=__doc__)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="ids, as `weightwise plan` prints")
+    parser.add_argument("--study", default="config.yaml", help="the study's file")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--expect", help="refuse if the run's fingerprint is another")
+    parser.add_argument("--log", action="store_true", help="write a log per run, not a bar")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train; 0 if every run is finished, 1 if any failed, 2 if the command line is wrong."""
+    options = parse(arguments)
+    try:
+        study = load_study(options.study, options.overrides)
+        grid = Grid(study)
+        runs = [grid.run(name) for name in options.runs]
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    layout = Layout(study.name, options.results)
+    terminal = _terminal()
+    state: dict = {}
+    failed = 0
+    for run in runs:
+        if options.log:
+            _log_to(layout.log(run))
+        failed += not _one(run, grid, layout, options, state, terminal)
+    return 1 if failed else 0
+
+
+def _one(run, grid: Grid, layout: Layout, options, state: dict, terminal) -> bool:
+    """One run, whatever happens in it; its failure is its own."""
+    from weightwise.train import run as runner  # torch, after the log is in place
+    from weightwise.train.inputs import Prepared
+    from weightwise.train.progress import BarProgress, LogProgress, study_progress
+
+    progress = LogProgress() if options.log else BarProgress(run.id)
+    print(f"run {run.id}", file=sys.stderr)
+    try:
+        if options.expect and grid.fingerprint(run) != options.expect:
+            raise UserError(
+                f"{options.study}: changed since Snakemake planned this run; start it again"
+            )
+        if "prepared" not in state:
+            state["prepared"] = Prepared(grid.study, layout)
+        key, trained = runner.execute(state["prepared"], run, progress)
+    except Exception as error:
+        if isinstance(progress, BarProgress):
+            progress.bar.stop()
+        note = layout.failed(run)
+        if not note.exists():
+            runner.write_json(note, runner.failure(run, None, error, layout.log(run)))
+        runner.explain(error, lambda text: print(text, file=sys.stderr, flush=True))
+        print(f"FAILED {run.id}: {error} (log: {layout.log(run)})", file=terminal, flush=True)
+        return False
+    if isinstance(progress, BarProgress):
+        progress.stop()
+    record = runner.RunStore(layout.store).record(key)
+    scores = ", ".join(f"{t} {s['dev']:.3f}" for t, s in record["scores"].items())
+    how = "" if trained else " (already in the store)"
+    print(f"{run.id}: dev {scores}{how}", file=sys.stderr)
+    if options.log:
+        state_of_study = study_progress(grid, layout, run)
+        print(f"{run.id}: dev {scores}{how} | {state_of_study}", file=terminal, flush=True)
+    return True
+
+
+def _terminal():
+    """The standard error that the process was started with, whatever is redirected later."""
+    return os.fdopen(os.dup(sys.stderr.fileno()), "w")
+
+
+def _log_to(path: Path) -> None:
+    """Send standard output and error, of native code too, into a log."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.close(target)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""From a prepared study to the inputs of its runs; shared by all runs of a process."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from weightwise.config import StudyConfig, TrainingConfig
+from weightwise.data import tokens
+from weightwise.data.batches import Batch, Framing, scoring_batches, vocabulary_of
+from weightwise.data.tokens import SpecialTokens, TokenisedSplit
+from weightwise.errors import UserError
+from weightwise.files import read_json
+from weightwise.grid import Cell, Grid
+from weightwise.layout import Layout
+from weightwise.model.multitask import MultiTaskModel
+from weightwise.store import run_key
+from weightwise.train.loop import RunInputs
+from weightwise.train.schedule import epoch_length
+
+SCORING_SEQUENCES = 64
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device of a run.
+
+    Raises:
+        UserError: a GPU was asked for and there is none.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError("training.device: cuda asked for, but PyTorch sees no GPU; use auto or cpu")
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
+
+
+def choose_bf16(precision: str, device: torch.device) -> bool:
+    """Whether products are computed in bfloat16: `auto` asks whether the hardware does so
+    natively, since emulated it is slower than fp32."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+class Prepared:
+    """The prepared data of a study, read once per process."""
+
+    def __init__(self, study: StudyConfig, layout: Layout):
+        """Args: the study; where its files lie.
+
+        Raises:
+            UserError: the data are not prepared.
+        """
+        self.study = study
+        self.layout = layout
+        self.grid = Grid(study)
+        missing = [str(p) for p in (layout.checks, layout.encoder) if not p.exists()]
+        if missing:
+            raise UserError(
+                f"{', '.join(missing)}: not there; prepare the data first (`weightwise prepare`, "
+                "or `snakemake`)"
+            )
+        self.facts = {task: tokens.facts(layout.tokens(task)) for task in study.tasks}
+        self._batches: dict[tuple, list[Batch]] = {}
+
+    @cached_property
+    def splits(self) -> dict[str, dict[str, TokenisedSplit]]:
+        """Token ids of all tasks of the study."""
+        return {task: tokens.load_splits(self.layout.tokens(task)) for task in self.study.tasks}
+
+    @cached_property
+    def special(self) -> SpecialTokens:
+        """Ids of [CLS] and [SEP]."""
+        return SpecialTokens(*next(iter(self.facts.values()))["special"])
+
+    @cached_property
+    def vocabulary(self) -> np.ndarray:
+        """Token ids that occur anywhere in the study."""
+        return vocabulary_of(
+            [split for splits in self.splits.values() for split in splits.values()], self.special
+        )
+
+    def epoch_length(self, training: TrainingConfig) -> int:
+        """Examples of each task in an epoch."""
+        sizes = {task: facts["rows"]["train"] for task, facts in self.facts.items()}
+        return epoch_length(training.schedule, sizes, training.examples_per_epoch)
+
+    def key(self, run: Cell) -> str:
+        """The run's key in the store."""
+        encoder = read_json(self.layout.checks)["encoder"]
+        return run_key(
+            self.grid.definition(run),
+            {task: self.facts[task]["checksum"] for task in run.group},
+            {k: v for k, v in encoder.items() if k.endswith("sha256")},
+            self.epoch_length(self.grid.training(run.variant)),
+        )
+
+    def framing(self, task: str, training: TrainingConfig) -> Framing:
+        """How the texts of a task become sequences."""
+        return Framing(
+            self.special,
+            self.study.tasks[task].pair or training.pair,
+            self.study.encoder.max_length,
+            self.vocabulary,
+        )
+
+    def scoring(self, task: str, split: str, framing: Framing, device) -> list[Batch]:
+        """Batches of a split for scoring, made once."""
+        key = (task, split, framing.pair, str(device))
+        if key not in self._batches:
+            batches = scoring_batches(self.splits[task][split], framing, SCORING_SEQUENCES)
+            self._batches[key] = [b.to(device) for b in batches]
+        return self._batches[key]
+
+    def inputs(self, run: Cell) -> RunInputs:
+        """Everything that the loop needs for a run."""
+        training = self.grid.training(run.variant)
+        device = choose_device(training.device)
+        weights = run.arm.weights(len(run.group)) if len(run.group) > 1 else None
+        framing = {task: self.framing(task, training) for task in run.group}
+        return RunInputs(
+            tasks={task: self.study.tasks[task] for task in run.group},
+            training=training,
+            combiner=run.arm.combiner,
+            weights=None if weights is None else tuple(float(w) for w in weights),
+            seed=run.seed,
+            study_seed=self.study.study_seed,
+            epoch_length=self.epoch_length(training),
+            train={task: self.splits[task]["train"] for task in run.group},
+            framing=framing,
+            scoring={
+                (task, split): self.scoring(task, split, framing[task], device)
+                for task in run.group
+                for split in ("dev", "test")
+                if split in self.splits[task]
+            },
+            device=device,
+            bf16=choose_bf16(training.precision, device),
+        )
+
+    def model(self, run: Cell) -> MultiTaskModel:
+        """The untrained model of a run."""
+        inputs = self.inputs(run)
+        model = MultiTaskModel(
+            inputs.tasks,
+            inputs.training,
+            Path(self.layout.encoder),
+            self.study.encoder.layers,
+            self.vocabulary,
+            {task: self.facts[task]["train_mean"] for task in run.group},
+            inputs.study_seed,
+            inputs.seed,
+        )
+        return model.to(inputs.device)

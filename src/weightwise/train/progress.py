@@ -1,0 +1,123 @@
+"""Progress for people: lines in a log, a bar by hand, the study's ETA on the terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.progress import TimeElapsedColumn, TimeRemainingColumn
+
+from weightwise.grid import Cell, Grid
+from weightwise.layout import Layout
+from weightwise.train.loop import Progress
+
+RECENT = 20
+
+
+def describe_epoch(number: int, scores, best) -> str:
+    """`epoch 2: SEN dev 0.412 (loss 1.321, best so far), ...`"""
+    parts = []
+    for task, scored in scores.items():
+        mark = ", best so far" if best[task] else ""
+        parts.append(f"{task} dev {scored.score:.4f} (loss {scored.loss:.4f}{mark})")
+    return f"epoch {number}: " + ", ".join(parts)
+
+
+class LogProgress(Progress):
+    """One line per epoch, for the log of a job."""
+
+    def __init__(self, out=None):
+        """Args: a stream; None: standard error."""
+        self.out = out or sys.stderr
+        self.started = time.monotonic()
+
+    def start(self, steps: int) -> None:
+        """Say how long it will be."""
+        print(f"{steps} steps", file=self.out, flush=True)
+
+    def epoch(self, number: int, scores, best) -> None:
+        """Say how the epoch went."""
+        seconds = time.monotonic() - self.started
+        print(
+            f"[{seconds:7.1f} s] {describe_epoch(number, scores, best)}", file=self.out, flush=True
+        )
+
+
+class BarProgress(Progress):
+    """A bar with losses and ETA, for a run by hand."""
+
+    def __init__(self, label: str):
+        """Args: what the bar is labelled with."""
+        self.bar = Bar(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("steps, loss {task.fields[loss]}"),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+        )
+        self.label = label
+        self.task = None
+
+    def start(self, steps: int) -> None:
+        """Show the bar."""
+        self.bar.start()
+        self.task = self.bar.add_task(self.label, total=steps, loss="-")
+
+    def step(self, record) -> None:
+        """Move the bar."""
+        loss = " ".join(f"{x:.3f}" for x in record.losses)
+        self.bar.update(self.task, advance=1, loss=loss)
+
+    def epoch(self, number: int, scores, best) -> None:
+        """Print the epoch's line above the bar."""
+        self.bar.console.print(describe_epoch(number, scores, best), markup=False)
+
+    def stop(self) -> None:
+        """Leave the bar as it is."""
+        self.bar.stop()
+
+
+def study_progress(grid: Grid, layout: Layout, run: Cell) -> str:
+    """`12 of 63 runs done, ETA 4 min`, from the markers alone.
+
+    The rate is that of the most recent runs, weighted by their number of tasks, so that it holds
+    for any number of jobs side by side and after a restart.
+    """
+    finished = []
+    for one in grid.runs:
+        try:
+            finished.append((layout.done(one).stat().st_mtime, len(one.group)))
+        except OSError:
+            continue
+    finished.sort()
+    text = f"{len(finished)} of {len(grid.runs)} runs done"
+    recent = finished[-RECENT:]
+    if len(recent) < 2:
+        return text
+    span = recent[-1][0] - recent[0][0]
+    units = sum(size for _, size in recent[1:])
+    left = sum(len(one.group) for one in grid.runs) - sum(size for _, size in finished)
+    if span <= 0 or left <= 0:
+        return text
+    return f"{text}, ETA {duration(left * span / units)}"
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def log_tail(path: Path, lines: int = 15) -> str:
+    """The last lines of a log; empty where there is none."""
+    try:
+        return "\n".join(path.read_text("utf-8", errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""

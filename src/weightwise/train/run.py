@@ -1,0 +1,150 @@
+"""One run from configuration to the store: skip if finished, train, write, mark."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from weightwise import __version__
+from weightwise.errors import UserError
+from weightwise.files import write_json
+from weightwise.grid import Cell
+from weightwise.store import RunStore, code_version, write_record
+from weightwise.tables import Epochs, Predictions, Steps, Timings, write_table
+from weightwise.train.engine import Diverged
+from weightwise.train.inputs import Prepared
+from weightwise.train.loop import Progress, RunInputs, RunTables, train
+
+
+def hardware(device: torch.device) -> str:
+    """Name of the processor or GPU that trained."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def peak_memory(device: torch.device) -> float:
+    """Largest memory in bytes: of the GPU, or of this process on a CPU."""
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
+
+
+def execute(
+    prepared: Prepared, run: Cell, progress: Progress | None = None, mark: bool = True
+) -> tuple[str, bool]:
+    """Train a run unless the store has it.
+
+    Args:
+        prepared: the study's data.
+        run: which run.
+        progress: told of steps and epochs.
+        mark: write the study's marker (or the note of failure).
+
+    Returns:
+        The run's key, and whether it was trained now.
+
+    Raises:
+        UserError, Diverged, OSError, ...: whatever stopped it, after the note is written.
+    """
+    layout = prepared.layout
+    key = None
+    try:
+        key = prepared.key(run)
+        trained = False
+        with RunStore(layout.store).writing(key) as folder:
+            if folder is not None:
+                _train_into(folder, prepared, run, key, progress)
+                trained = True
+        if mark:
+            write_json(layout.done(run), {"id": run.id, "key": key})
+            layout.failed(run).unlink(missing_ok=True)
+        return key, trained
+    except BaseException as error:
+        if mark and not isinstance(error, KeyboardInterrupt):
+            write_json(layout.failed(run), failure(run, key, error, layout.log(run)))
+        raise
+
+
+def failure(run: Cell, key: str | None, error: BaseException, log: Path) -> dict:
+    """The note that a failed run leaves for the report."""
+    known = isinstance(error, UserError | Diverged)
+    text = str(error) if known else f"{type(error).__name__}: {error}"
+    return {"id": run.id, "key": key, "error": text[:2000], "log": str(log)}
+
+
+def _train_into(
+    folder: Path, prepared: Prepared, run: Cell, key: str, progress: Progress | None
+) -> None:
+    torch.set_num_threads(prepared.study.threads)
+    inputs = prepared.inputs(run)
+    if inputs.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(inputs.device)
+    model = prepared.model(run)
+    tables = train(model, inputs, progress)
+    for row in tables.timings:
+        row["peak_memory_bytes"] = peak_memory(inputs.device)
+    write_table(pd.DataFrame(tables.epochs), Epochs, folder / "epochs.parquet")
+    write_table(pd.DataFrame(tables.steps), Steps, folder / "steps.parquet")
+    write_table(pd.DataFrame(tables.timings), Timings, folder / "timings.parquet")
+    write_table(tables.predictions(), Predictions, folder / "predictions.parquet")
+    write_record(folder, _record(prepared, run, key, inputs, tables, model))
+
+
+def _record(
+    prepared: Prepared,
+    run: Cell,
+    key: str,
+    inputs: RunInputs,
+    tables: RunTables,
+    model: torch.nn.Module,
+) -> dict:
+    scores = {
+        task: {
+            "metric": inputs.tasks[task].score_name,
+            "epoch": tables.best_epoch[task],
+            **{split: scored.score for split, scored in splits.items()},
+        }
+        for task, splits in tables.best.items()
+    }
+    return {
+        "status": "done",
+        "key": key,
+        "id": run.id,
+        "definition": prepared.grid.definition(run),
+        "data": {task: prepared.facts[task]["checksum"] for task in run.group},
+        "epoch_length": inputs.epoch_length,
+        "code": code_version(),
+        "scores": scores,
+        "precision": "bf16" if inputs.bf16 else "fp32",
+        "threads": prepared.study.threads,
+        "hardware": hardware(inputs.device),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "versions": {
+            "weightwise": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def explain(error: BaseException, say: Callable[[str], None]) -> None:
+    """Tell the log what happened: a known error in a line, anything else with its traceback."""
+    if isinstance(error, UserError | Diverged):
+        say(f"error: {error}")
+    else:
+        say("".join(traceback.format_exception(error)))
