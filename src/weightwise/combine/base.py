@@ -9,13 +9,12 @@ class Combiner:
     """Turns the Gramian of the task gradients into the weights of the update sum_k w_k g_k.
 
     Subclasses implement `__call__`. A combiner whose weights never depend on gradients sets
-    `fixed`: the engine then needs no separate gradients and gets weights by `fixed_weights`.
+    `fixed`: the engine then needs no separate gradients and gets weights by `fixed_weights`. The
+    weights of fixed combiners apply to the heads, too; all others leave a head its own gradient.
     """
 
     fixed = False
     """True: weights are known without gradients."""
-    weights_heads = False
-    """True: a head's gradient is multiplied by its task's weight, too."""
 
     def __init__(self, weights: tuple[float, ...] | None, generator: np.random.Generator):
         """Args: the arm's weights (None where it has none); this run's generator."""

@@ -11,7 +11,6 @@ class Addition(Combiner):
     """sum_k g_k (pairing paper, section 4.3.1); for a single task, its baseline."""
 
     fixed = True
-    weights_heads = True
 
     def fixed_weights(self, tasks: int) -> np.ndarray:
         """All ones."""
@@ -26,7 +25,6 @@ class Unitary(Combiner):
     """sum_k alpha_k g_k with alpha on the simplex (pairing paper, section 4.3.1)."""
 
     fixed = True
-    weights_heads = True
 
     def fixed_weights(self, tasks: int) -> np.ndarray:
         """The arm's own weights.

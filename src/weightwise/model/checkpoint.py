@@ -98,6 +98,7 @@ def load_encoder(
     layers: int | Sequence[int] | None = None,
     dropout_probability: float | None = None,
     vocabulary: np.ndarray | None = None,
+    longest: int | None = None,
 ) -> Encoder:
     """Build an encoder from `config.json` and `model.safetensors` in `folder`.
 
@@ -108,6 +109,7 @@ def load_encoder(
         vocabulary: ascending token ids; if given, only their embedding rows are kept and the
             encoder then takes positions in this array as ids. Results are the same to the bit,
             since rows of ids that never occur have no gradient.
+        longest: longest sequence in tokens; positions beyond it are left out likewise.
 
     Raises:
         UserError: another architecture, a tensor missing, of the wrong shape or not finite.
@@ -117,7 +119,14 @@ def load_encoder(
     config = dataclasses.replace(config, num_hidden_layers=len(numbers))
     kept = config
     if vocabulary is not None:
-        kept = dataclasses.replace(config, vocab_size=len(vocabulary))
+        kept = dataclasses.replace(kept, vocab_size=len(vocabulary))
+    if longest is not None:
+        if longest > config.max_position_embeddings:
+            raise UserError(
+                f"encoder.max_length: {longest} asked for, but the checkpoint in {folder} has "
+                f"{config.max_position_embeddings} positions"
+            )
+        kept = dataclasses.replace(kept, max_position_embeddings=longest)
     with torch.device("meta"):
         encoder = Encoder(kept, dropout_probability)
         expected = Encoder(config).state_dict()
@@ -139,6 +148,8 @@ def load_encoder(
             raise UserError(f"{checkpoint.path}: '{published[0]}' is not finite")
         if name == "word_embeddings.weight" and vocabulary is not None:
             tensor = tensor[torch.from_numpy(vocabulary.astype(np.int64))]
+        if name == "position_embeddings.weight" and longest is not None:
+            tensor = tensor[:longest]
         weights[name] = tensor.clone()
     encoder.load_state_dict(weights, assign=True)
     encoder.has_pooler = "pooler.dense.weight" in checkpoint.names

@@ -16,6 +16,7 @@ from torch import nn
 
 from weightwise.errors import UserError
 from weightwise.model.dropout import dropout
+from weightwise.model.linear import Linear
 from weightwise.model.packed import Packed
 
 ACTIVATIONS = {
@@ -85,11 +86,11 @@ class Layer(nn.Module):
         hidden, eps = config.hidden_size, config.layer_norm_eps
         self.heads = config.num_attention_heads
         self.activation = ACTIVATIONS[config.hidden_act]
-        self.query_key_value = nn.Linear(hidden, 3 * hidden)
-        self.attention_output = nn.Linear(hidden, hidden)
+        self.query_key_value = Linear(hidden, 3 * hidden)
+        self.attention_output = Linear(hidden, hidden)
         self.attention_norm = nn.LayerNorm(hidden, eps=eps)
-        self.intermediate = nn.Linear(hidden, config.intermediate_size)
-        self.output = nn.Linear(config.intermediate_size, hidden)
+        self.intermediate = Linear(hidden, config.intermediate_size)
+        self.output = Linear(config.intermediate_size, hidden)
         self.output_norm = nn.LayerNorm(hidden, eps=eps)
 
     def attention(
@@ -106,7 +107,7 @@ class Layer(nn.Module):
         )
         # Written out: with dropout the fused kernels would draw from the global generator.
         scores = (q * (1.0 / math.sqrt(width))) @ k.transpose(-1, -2)
-        weights = dropout((scores.float() + batch.mask).softmax(-1), p, generator)
+        weights = dropout((scores.to(x.dtype) + batch.mask).softmax(-1), p, generator)
         mixed = weights.to(v.dtype) @ v
         return mixed.transpose(1, 2).reshape(grid, hidden).index_select(0, batch.slots)
 
@@ -120,9 +121,9 @@ class Layer(nn.Module):
     ) -> torch.Tensor:
         """[N, H] -> [N, H]."""
         mixed = self.attention_output(self.attention(x, batch, p_attention, generator))
-        x = self.attention_norm(x + dropout(mixed, p_hidden, generator))
+        x = self.attention_norm(x + dropout(mixed.to(x.dtype), p_hidden, generator))
         fed = self.output(self.activation(self.intermediate(x)))
-        return self.output_norm(x + dropout(fed, p_hidden, generator))
+        return self.output_norm(x + dropout(fed.to(x.dtype), p_hidden, generator))
 
 
 class Encoder(nn.Module):
@@ -146,18 +147,24 @@ class Encoder(nn.Module):
         self.segment_embeddings = nn.Embedding(config.type_vocab_size, hidden)
         self.embedding_norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
-        self.pooler = nn.Linear(hidden, hidden)
+        self.pooler = Linear(hidden, hidden)
         self.has_pooler = True
 
-    def forward(self, batch: Packed, generator: torch.Generator | None = None) -> torch.Tensor:
+    def forward(
+        self,
+        batch: Packed,
+        generator: torch.Generator | None = None,
+        words: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Hidden states [N, H] of the last layer.
 
         Args:
             batch: N tokens in B sequences.
             generator: source of dropout; None: no dropout (scoring).
+            words: word embeddings [N, H] of the tokens, where the caller looked them up.
         """
         x = (
-            self.word_embeddings(batch.ids)
+            (self.word_embeddings(batch.ids) if words is None else words)
             + self.position_embeddings(batch.positions)
             + self.segment_embeddings(batch.segments)
         )
@@ -167,14 +174,13 @@ class Encoder(nn.Module):
         return x
 
     def represent(self, hidden: torch.Tensor, batch: Packed, how: str) -> torch.Tensor:
-        """One vector per sequence, [B, H] in fp32, from hidden states [N, H].
+        """One vector per sequence, [B, H], from hidden states [N, H].
 
         Args:
             how: `cls` (first token), `pooler` (BERT's pooler on it) or `mean` (over its tokens).
         """
-        hidden = hidden.float()
         if how == "mean":
             sums = hidden.new_zeros(batch.sequences, hidden.shape[1])
             return sums.index_add(0, batch.rows, hidden) / batch.lengths[:, None]
         first = hidden.index_select(0, batch.first)
-        return torch.tanh(self.pooler(first).float()) if how == "pooler" else first
+        return torch.tanh(self.pooler(first).to(hidden.dtype)) if how == "pooler" else first

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +27,7 @@ class MultiTaskModel(nn.Module):
         encoder_folder: Path,
         layers: int | Sequence[int] | None,
         vocabulary: np.ndarray | None,
+        longest: int | None,
         label_means: dict[str, float],
         study_seed: int,
         seed: int,
@@ -39,7 +39,7 @@ class MultiTaskModel(nn.Module):
             training: training keys of the run.
             encoder_folder: checkpoint folder.
             layers: layers of the checkpoint to keep, see `layers_kept`.
-            vocabulary: token ids that occur, see `load_encoder`.
+            vocabulary, longest: token ids and positions that occur, see `load_encoder`.
             label_means: mean training label of every task, where regression heads start.
             study_seed, seed: a task's head starts the same in every arm with these seeds.
 
@@ -48,7 +48,9 @@ class MultiTaskModel(nn.Module):
         """
         super().__init__()
         self.training_keys = training
-        self.encoder = load_encoder(encoder_folder, layers, training.encoder_dropout, vocabulary)
+        self.encoder = load_encoder(
+            encoder_folder, layers, training.encoder_dropout, vocabulary, longest
+        )
         hidden = self.encoder.config.hidden_size
         self.heads = nn.ModuleDict()
         self.targets: dict[str, Target] = {}
@@ -93,7 +95,7 @@ class MultiTaskModel(nn.Module):
         task: str,
         batch: Batch,
         generator: torch.Generator | None = None,
-        bf16: bool = False,
+        words: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Outputs [n, outputs] of a task's head in fp32.
 
@@ -101,12 +103,9 @@ class MultiTaskModel(nn.Module):
             task: name of the task.
             batch: n examples.
             generator: source of dropout; None: scoring.
-            bf16: multiply the encoder's matrices in bfloat16.
+            words: the tokens' word embeddings, where the caller looked them up.
         """
-        device = batch.labels.device.type
-        mixed = torch.autocast(device, torch.bfloat16) if bf16 else contextlib.nullcontext()
-        with mixed:
-            hidden = self.encoder(batch.packed, generator)
+        hidden = self.encoder(batch.packed, generator, words)
         x = self.encoder.represent(hidden, batch.packed, self.representations[task])
         if self.pairs[task] == "siamese":
             n = len(batch.labels)
@@ -122,7 +121,8 @@ class MultiTaskModel(nn.Module):
         task: str,
         batch: Batch,
         generator: torch.Generator | None = None,
-        bf16: bool = False,
+        words: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Mean loss of a task's batch (scalar, fp32)."""
-        return self.targets[task].loss(self.outputs(task, batch, generator, bf16), batch.labels)
+        """Mean loss of a task's batch (scalar, fp32); arguments as for `outputs`."""
+        outputs = self.outputs(task, batch, generator, words)
+        return self.targets[task].loss(outputs, batch.labels)

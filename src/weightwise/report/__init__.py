@@ -1,0 +1,5 @@
+"""The HTML report."""
+
+from weightwise.report.build import build_report
+
+__all__ = ["build_report"]

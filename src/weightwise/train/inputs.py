@@ -152,6 +152,7 @@ class Prepared:
             Path(self.layout.encoder),
             self.study.encoder.layers,
             self.vocabulary,
+            self.study.encoder.max_length,
             {task: self.facts[task]["train_mean"] for task in run.group},
             inputs.study_seed,
             inputs.seed,

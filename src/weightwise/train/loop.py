@@ -13,6 +13,7 @@ from weightwise.combine import make_combiner
 from weightwise.config import TaskConfig, TrainingConfig
 from weightwise.data.batches import Batch, Framing, make_batch
 from weightwise.data.tokens import TokenisedSplit
+from weightwise.model.linear import set_product_dtype
 from weightwise.model.multitask import MultiTaskModel
 from weightwise.seeding import numpy_generator, seed_for
 from weightwise.train.engine import Diverged, Engine
@@ -102,9 +103,11 @@ def train(model: MultiTaskModel, inputs: RunInputs, progress: Progress | None = 
     progress = progress or Progress()
     keys = inputs.training
     tables = RunTables()
-    engine = Engine(model, _combiner(inputs), _dropout_generators(inputs), inputs.bf16)
+    set_product_dtype(model.encoder, inputs.bf16)
+    engine = Engine(model, _combiner(inputs), _dropout_generators(inputs))
     optimiser = _optimiser(model, keys)
     trunk = [p for _, p in model.trunk_parameters()]
+    snapshots: dict[int, dict[str, torch.Tensor]] = {}
     per_epoch = steps_of_epoch(inputs.epoch_length, keys.batch_size)
     total = per_epoch * keys.epochs
     progress.start(total)
@@ -133,15 +136,15 @@ def train(model: MultiTaskModel, inputs: RunInputs, progress: Progress | None = 
             progress.step(record)
         trained = time.perf_counter()
         scores = {
-            task: score_split(
-                model, task, inputs.scoring[task, "dev"], config.score_name, inputs.bf16
-            )
+            task: score_split(model, task, inputs.scoring[task, "dev"], config.score_name)
             for task, config in inputs.tasks.items()
         }
         better = {task: _is_better(tables, task, scored) for task, scored in scores.items()}
+        if any(better.values()) and epoch < keys.epochs:
+            snapshots[epoch] = {k: v.clone() for k, v in model.state_dict().items()}
         for task, scored in scores.items():
             if better[task]:
-                tables.best[task] = {"dev": scored} | _score_test(model, inputs, task)
+                tables.best[task] = {"dev": scored}
                 tables.best_epoch[task] = epoch
             losses = [r["loss"] for r in tables.steps[first_row:] if r["task"] == task]
             tables.epochs.append(
@@ -164,7 +167,12 @@ def train(model: MultiTaskModel, inputs: RunInputs, progress: Progress | None = 
                 "score_seconds": time.perf_counter() - trained,
             }
         )
+        for old in set(snapshots) - set(tables.best_epoch.values()):
+            del snapshots[old]
         progress.epoch(epoch, scores, better)
+    started = time.perf_counter()
+    _score_tests(model, inputs, tables, snapshots)
+    tables.timings[-1]["score_seconds"] += time.perf_counter() - started
     return tables
 
 
@@ -235,9 +243,17 @@ def _is_better(tables: RunTables, task: str, scored: Scored) -> bool:
     )
 
 
-def _score_test(model: MultiTaskModel, inputs: RunInputs, task: str) -> dict[str, Scored]:
-    batches = inputs.scoring.get((task, "test"))
-    if not batches:
-        return {}
-    metric = inputs.tasks[task].score_name
-    return {"test": score_split(model, task, batches, metric, inputs.bf16)}
+def _score_tests(
+    model: MultiTaskModel, inputs: RunInputs, tables: RunTables, snapshots: dict[int, dict]
+) -> None:
+    """Score every task's test split, once, with the weights of its best dev epoch."""
+    last = inputs.training.epochs
+    for epoch in sorted(set(tables.best_epoch.values()), reverse=True):
+        if epoch != last:
+            model.load_state_dict(snapshots[epoch])
+        for task, best in tables.best_epoch.items():
+            batches = inputs.scoring.get((task, "test"))
+            if best == epoch and batches:
+                tables.best[task]["test"] = score_split(
+                    model, task, batches, inputs.tasks[task].score_name
+                )

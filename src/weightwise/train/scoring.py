@@ -44,7 +44,7 @@ METRICS = {"accuracy": accuracy, "pearson": pearson}
 
 @torch.no_grad()
 def score_split(
-    model: MultiTaskModel, task: str, batches: list[Batch], metric: str, bf16: bool = False
+    model: MultiTaskModel, task: str, batches: list[Batch], metric: str
 ) -> Scored:
     """Predict and score a split.
 
@@ -53,13 +53,12 @@ def score_split(
         task: name of the task.
         batches: the split's batches, every row once.
         metric: key of METRICS.
-        bf16: as in training.
     """
     target = model.targets[task]
     parts: list[tuple[np.ndarray, np.ndarray | None]] = []
     total = 0.0
     for batch in batches:
-        outputs = model.outputs(task, batch, None, bf16)
+        outputs = model.outputs(task, batch)
         prediction, confidence = target.predict(outputs)
         total += float(target.loss(outputs, batch.labels)) * len(batch.labels)
         parts.append(

@@ -1,0 +1,98 @@
+"""From a folder of tables to a folder of SVG files and their index."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from weightwise.config import StudyConfig
+from weightwise.figures import (
+    confusion,
+    forest,
+    heatmap,
+    pairings,
+    regression,
+    scatter,
+    simplex,
+    style,
+)
+from weightwise.figures.drawing import Drawing
+from weightwise.figures.inputs import Inputs, load_inputs
+from weightwise.figures.svg import to_svg
+
+# A new figure is one file with a `draw` function, and one line here.
+FIGURES: dict[str, Callable[[Inputs], Iterator[Drawing]]] = {
+    "pairings": pairings.draw,
+    "heatmap": heatmap.draw,
+    "forest": forest.draw,
+    "regression": regression.draw,
+    "simplex": simplex.draw,
+    "confusion": confusion.draw,
+    "scatter": scatter.draw,
+}
+
+
+def build_figures(
+    tables_dir: str | Path, out_dir: str | Path, study: StudyConfig | None = None
+) -> list[dict[str, Any]]:
+    """Draw every figure that the tables allow.
+
+    Args:
+        tables_dir: folder of the study's Parquet tables.
+        out_dir: folder for `<id>.svg` and `index.json`; figures of an earlier call are removed.
+        study: gives task titles, class names and the confidence; None for a bare score table.
+
+    Returns:
+        The index: one record per figure with id, kind, file, title, caption, alt, task, group,
+        variant, split and the keys of the runs behind it.
+    """
+    inputs = load_inputs(tables_dir, study)
+    folder = Path(out_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    index = []
+    with style.theme():
+        for kind, draw in FIGURES.items():
+            for drawing in draw(inputs):
+                name = f"{drawing.id}.svg"
+                _write(folder / name, to_svg(drawing.figure))
+                index.append(_record(kind, name, drawing))
+    _forget_others(folder, {record["file"] for record in index})
+    _write(folder / "index.json", (json.dumps(index, indent=1, sort_keys=True) + "\n").encode())
+    return index
+
+
+def _record(kind: str, name: str, drawing: Drawing) -> dict[str, Any]:
+    return {
+        "id": drawing.id,
+        "kind": kind,
+        "file": name,
+        "title": drawing.title,
+        "caption": drawing.caption,
+        "alt": drawing.alt,
+        "task": drawing.task,
+        "group": drawing.group,
+        "variant": drawing.variant,
+        "split": drawing.split,
+        "runs": drawing.runs,
+    }
+
+
+def _forget_others(folder: Path, keep: set[str]) -> None:
+    """A figure that the tables no longer give must not linger beside the new ones."""
+    try:
+        before = json.loads((folder / "index.json").read_text("utf-8"))
+        stale = {str(record["file"]) for record in before} - keep
+    except (OSError, ValueError, TypeError, KeyError):
+        return
+    for name in stale:
+        if Path(name).name == name and name.endswith(".svg"):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _write(path: Path, data: bytes) -> None:
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_bytes(data)
+    os.replace(beside, path)

@@ -1,0 +1,133 @@
+"""How arms, groupings, numbers and files are named, the same in figures and report."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from decimal import Decimal, InvalidOperation
+
+import pandas as pd
+
+COMBINERS = {
+    "addition": "Addition",
+    "unitary": "Unitary",
+    "pcgrad": "PCGrad",
+    "baseline": "Baseline",
+}
+# Rows of a table: weights ascending, then addition, then PCGrad, then whatever else there is.
+ORDER = {"baseline": 0, "unitary": 1, "addition": 2, "pcgrad": 3}
+GAIN, LOSS, SAME = "▲", "▼", "≡"
+MINUS = "\N{MINUS SIGN}"
+DASH = "\N{EN DASH}"
+
+
+def is_text(value: object) -> bool:
+    """True for a text that is there (missing texts come back from Parquet as NaN or None)."""
+    return isinstance(value, str) and value != ""
+
+
+def arm_key(combiner: str, alpha: object) -> tuple:
+    """Sort key of an arm's row."""
+    weights: tuple = ()
+    if is_text(alpha):
+        try:
+            weights = tuple(Decimal(part) for part in alpha.split(","))
+        except InvalidOperation:
+            weights = (Decimal(2),)
+    return (ORDER.get(combiner, 9), combiner, weights, alpha if is_text(alpha) else "")
+
+
+def arm_label(combiner: str, alpha: object) -> str:
+    """`α = 0.4`, `Addition`, `PCGrad`, `PCGrad, α = 0.4`."""
+    if not is_text(alpha):
+        return COMBINERS.get(combiner, combiner)
+    own, _, others = alpha.partition(",")
+    weight = f"α = {own}" + (f" ({others.replace(',', ', ')})" if others else "")
+    return weight if combiner == "unitary" else f"{COMBINERS.get(combiner, combiner)}, {weight}"
+
+
+def arms_of(frame: pd.DataFrame) -> list[tuple[str, str | None]]:
+    """The arms of a table in the order of its rows, the baseline left out."""
+    seen = {
+        (row.combiner, row.alpha if is_text(row.alpha) else None)
+        for row in frame[["combiner", "alpha"]].itertuples()
+        if row.combiner != "baseline"
+    }
+    return sorted(seen, key=lambda arm: arm_key(*arm))
+
+
+def same_arm(frame: pd.DataFrame, combiner: str, alpha: object) -> pd.Series:
+    """Which rows are of that arm."""
+    missing = frame["alpha"].isna()
+    return (frame["combiner"] == combiner) & (
+        frame["alpha"].eq(alpha) & ~missing if is_text(alpha) else missing
+    )
+
+
+def group_label(group: str) -> str:
+    """`SEN + PAR`."""
+    return " + ".join(group.split("+"))
+
+
+def partners(group: str, task: str) -> str:
+    """The other tasks of a grouping."""
+    rest = group.split("+")
+    if task in rest:
+        rest.remove(task)
+    return " + ".join(rest)
+
+
+def short(text: str, limit: int = 24) -> str:
+    """The text, its middle left out where it is longer than the limit."""
+    if len(text) <= limit:
+        return text
+    head = (limit - 1) * 2 // 3
+    return f"{text[:head]}…{text[len(text) - (limit - 1 - head) :]}"
+
+
+def slug(text: str) -> str:
+    """Safe in file names and HTML ids; different texts stay different."""
+    safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.")[:48]
+    if safe and safe == text:
+        return safe
+    return f"{safe or 'x'}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def number(value: object, digits: int = 3, signed: bool = False) -> str:
+    """A number with a true minus sign; an en dash where there is none."""
+    if value is None or not isinstance(value, int | float) or not math.isfinite(value):
+        return DASH
+    text = f"{value:{'+' if signed else ''}.{digits}f}"
+    if float(text) == 0:
+        text = f"{0:.{digits}f}"
+    return text.replace("-", MINUS)
+
+
+def score(value: object) -> str:
+    """`0.519`."""
+    return number(value, 3)
+
+
+def percent(value: object) -> str:
+    """`+1.35 %`."""
+    text = number(value, 2, signed=True)
+    return text if text == DASH else f"{text} %"
+
+
+def p_value(value: object) -> str:
+    """`0.013`, `< 0.001`."""
+    if isinstance(value, int | float) and value < 0.0005:
+        return "< 0.001"
+    return number(value, 3)
+
+
+def interval(low: object, high: object) -> str:
+    """`+0.20 to +1.80 %`, empty where there is none."""
+    a, b = number(low, 2, signed=True), number(high, 2, signed=True)
+    return "" if DASH in (a, b) else f"{a} to {b} %"
+
+
+def sign_of(verdict: object) -> str:
+    """The sign of a change that survives correction."""
+    return {"gain": GAIN, "loss": LOSS}.get(verdict, "")

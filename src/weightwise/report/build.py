@@ -1,0 +1,184 @@
+"""The report: one HTML file that needs nothing but itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weightwise.config import StudyConfig
+from weightwise.errors import UserError
+from weightwise.figures import names
+from weightwise.figures.inputs import Inputs, load_inputs
+from weightwise.report import data_section, run_section, study_tables, verdict
+from weightwise.report.beside import Beside, beside_published
+from weightwise.report.html import Figure, Table, render, svg_source
+from weightwise.report.task_section import TaskSection, task_section
+
+
+@dataclass(frozen=True)
+class VariantSection:
+    """Everything about one variant."""
+
+    name: str
+    anchor: str
+    headline: str
+    cards: list[verdict.Card]
+    overview: list[Figure]
+    tasks: list[TaskSection]
+    overall: list[Table]
+    noise: Table
+    beside: Beside | None
+
+
+def build_report(
+    tables_dir: str | Path,
+    figures_dir: str | Path,
+    out_html: str | Path,
+    study: StudyConfig | None = None,
+    checks: str | Path | None = None,
+    partial: bool = False,
+) -> Path:
+    """Write the report of a study, or of a bare table of scores.
+
+    Args:
+        tables_dir: the study's Parquet tables.
+        figures_dir: what `build_figures` wrote.
+        out_html: the page; written whole or not at all.
+        study: its configuration; None for a bare analysis.
+        checks: the data's `checks.json`; None or a missing file for a bare analysis.
+        partial: some runs are missing and more are to come; the page says so first.
+
+    Raises:
+        UserError: a table, the index of figures or the checks cannot be read.
+    """
+    inputs = load_inputs(tables_dir, study)
+    facts = _read_json(checks, {}) if checks and Path(checks).exists() else {}
+    figures = _figures(Path(figures_dir))
+    several = len(inputs.variants) > 1
+    sections = [_variant(inputs, v, figures, facts) for v in inputs.variants]
+    title = (study.report.title if study else None) or _title(study)
+    context = {
+        "title": title,
+        "introduction": (study.report.introduction if study else None) or "",
+        "partial": partial,
+        "missing": run_section.missing_runs(inputs),
+        "one_seed": inputs.scores["seed"].nunique() == 1,
+        "dev_only": verdict.selected_on_dev(inputs, inputs.variants[0]) if sections else [],
+        "several": several,
+        "variants": sections,
+        "comparison": study_tables.variants_table(inputs) if several else None,
+        "facts": run_section.what_was_run(inputs, _encoder(study, facts)),
+        "data": data_section.data_section(facts),
+        "has_checks": bool(facts),
+        "costs": run_section.cost_table(inputs),
+        "runs": run_section.run_table(inputs),
+        "versions": run_section.versions(),
+        "confidence": f"{100 * inputs.confidence:g} %",
+        "error": f"{100 * (1 - inputs.confidence):.3g} %",
+        "power": f"{100 * (study.report.power if study else 0.8):g} %",
+        "signs": {"gain": names.GAIN, "loss": names.LOSS, "same": names.SAME},
+    }
+    return _write(Path(out_html), render(context))
+
+
+def _title(study: StudyConfig | None) -> str:
+    name = f": {study.name}" if study else ""
+    return f"Which tasks to pair, and how to weight them{name}"
+
+
+def _variant(
+    inputs: Inputs, variant: str, figures: list[dict[str, Any]], facts: dict[str, Any]
+) -> VariantSection:
+    own = [f for f in figures if f.get("variant") == variant]
+    suffix = "" if variant == "default" else f"-{names.slug(variant)}"
+    study = inputs.study
+    beside = None
+    if study is not None and study.report.published == "pairing":
+        beside = beside_published(inputs, variant, study, facts)
+    splits = [s for s in ("test", "dev") if (inputs.overall["split"] == s).any()]
+    overall = [study_tables.overall_table(inputs, variant, split) for split in splits]
+    return VariantSection(
+        name=variant,
+        anchor=f"variant{suffix or '-default'}",
+        headline=verdict.headline(inputs, variant),
+        cards=verdict.cards(inputs, variant),
+        overview=[f["figure"] for f in own if f.get("kind") == "pairings"],
+        tasks=[
+            task_section(inputs, task, variant, _by_kind(own, task), facts)
+            for task in inputs.tasks(variant)
+        ],
+        overall=[table for table in overall if table],
+        noise=study_tables.noise_table(inputs, variant),
+        beside=beside,
+    )
+
+
+def _by_kind(figures: list[dict[str, Any]], task: str) -> dict[str, list[Figure]]:
+    kinds: dict[str, list[Figure]] = {}
+    for record in figures:
+        if record.get("task") == task:
+            kinds.setdefault(record["kind"], []).append(record["figure"])
+    return kinds
+
+
+def _figures(folder: Path) -> list[dict[str, Any]]:
+    """The records of the index, each with its image read in."""
+    records = _read_json(folder / "index.json", [])
+    for record in records:
+        name = str(record["file"])
+        path = folder / name
+        if Path(name).name != name or not path.is_file():
+            raise UserError(f"{folder / 'index.json'}: names the missing figure '{name}'")
+        record["figure"] = Figure(
+            id=f"figure-{record['id']}",
+            title=record["title"],
+            caption=record["caption"],
+            alt=record["alt"],
+            source=svg_source(path),
+            width=_width(path),
+            runs=list(record.get("runs") or []),
+        )
+    return records
+
+
+def _width(path: Path) -> int:
+    found = re.search(rb'<svg[^>]* width="([\d.]+)pt"', path.read_bytes()[:2000])
+    return round(float(found.group(1)) * 4 / 3) if found else 640
+
+
+def _encoder(study: StudyConfig | None, facts: dict[str, Any]) -> str:
+    known = facts.get("encoder") or {}
+    if known.get("source"):
+        layers = f", {known['layers']} layers" if known.get("layers") else ""
+        return f"{known['source']}{layers}"
+    if study is None:
+        return ""
+    source = study.encoder.source
+    told = next(
+        (getattr(source, k) for k in ("model", "package", "path") if hasattr(source, k)), ""
+    )
+    return f"{source.type} {told}".strip()
+
+
+def _read_json(path: str | Path, default: Any) -> Any:
+    try:
+        data = json.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise UserError(f"{path}: is not JSON ({error})") from None
+    if not isinstance(data, type(default)):
+        raise UserError(f"{path}: has another layout than expected")
+    return data
+
+
+def _write(path: Path, page: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_text(page, "utf-8")
+    os.replace(beside, path)
+    return path

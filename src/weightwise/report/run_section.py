@@ -1,0 +1,164 @@
+"""What was run, what is missing and why, what it cost; every run with its key."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+from weightwise.figures import names
+from weightwise.figures.inputs import Inputs
+from weightwise.report.html import Cell, Table, table
+
+PACKAGES = (
+    *("weightwise", "torch", "tokenizers", "numpy", "pandas", "scipy", "scikit-learn"),
+    *("statsmodels", "matplotlib", "seaborn", "snakemake", "pydantic", "jinja2"),
+)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A run that gave no scores."""
+
+    id: str
+    status: str
+    error: str
+    log: str
+
+
+def missing_runs(inputs: Inputs) -> list[Missing]:
+    """Failed runs first, then those that were not run."""
+    rows = inputs.runs[inputs.runs["status"] != "done"]
+    found = [
+        Missing(
+            row.id,
+            row.status,
+            row.error if names.is_text(row.error) else "",
+            row.log if names.is_text(row.log) else "",
+        )
+        for row in rows.itertuples()
+    ]
+    return sorted(found, key=lambda m: m.status != "failed")
+
+
+def what_was_run(inputs: Inputs, encoder: str) -> list[tuple[str, str]]:
+    """Facts under the verdict."""
+    scores, runs, study = inputs.scores, inputs.runs, inputs.study
+    tasks = [t if inputs.title(t) == t else f"{t} ({inputs.title(t)})" for t in inputs.tasks()]
+    arms = names.arms_of(scores)
+    seeds = sorted(scores["seed"].unique())
+    facts = [("Tasks", ", ".join(tasks))]
+    if encoder:
+        facts.append(("Encoder", encoder))
+    groups = [g for g in scores["group"].unique() if "+" in g]
+    facts.append(("Groupings", ", ".join(names.group_label(g) for g in groups) or "none"))
+    facts.append(("Arms", _arms(arms)))
+    facts.append(("Seeds", ", ".join(map(str, seeds))))
+    if study is not None:
+        training = study.training
+        facts.append(
+            (
+                "Training",
+                f"{training.epochs} epochs, {training.schedule}, batch {training.batch_size} per "
+                f"task, AdamW, learning rate {training.learning_rate:g}",
+            )
+        )
+    if len(inputs.variants) > 1:
+        facts.append(("Variants", ", ".join(inputs.variants)))
+    if len(runs):
+        counts = runs["status"].value_counts()
+        texts = [f"{int(counts.get(s, 0)):,} {s}" for s in ("done", "failed", "not run")]
+        facts.append(("Runs", ", ".join(texts)))
+        for label, column in (("Hardware", "hardware"), ("Precision", "precision")):
+            seen = list(runs[column].dropna().unique())
+            if seen:
+                facts.append((label, ", ".join(map(str, seen))))
+        sizes = runs["parameters"].dropna()
+        if len(sizes):
+            ends = dict.fromkeys(f"{size / 1e6:.1f}" for size in (sizes.min(), sizes.max()))
+            facts.append(("Parameters", f"{' to '.join(ends)} million"))
+    else:
+        facts.append(("Runs", "unknown: only a table of scores was analysed"))
+    return facts
+
+
+def _arms(arms: list[tuple[str, str | None]]) -> str:
+    """`unitary with α = 0.1, 0.2; Addition; PCGrad`."""
+    weights: dict[str, list[str]] = {}
+    for combiner, alpha in arms:
+        weights.setdefault(combiner, []).extend([alpha.replace(",", "/")] if alpha else [])
+    told = [
+        names.COMBINERS.get(c, c) + (f" with α = {', '.join(found)}" if found else "")
+        for c, found in weights.items()
+    ]
+    return "; ".join(told) or "baselines only"
+
+
+def run_table(inputs: Inputs) -> Table:
+    """Every run with its status, scores and key in the store."""
+    scored = inputs.scores[inputs.scores["score"].notna() & inputs.scores["alias_of"].isna()]
+    texts: dict[str, list[str]] = {}
+    for row in scored[scored["run"].notna()].itertuples():
+        texts.setdefault(row.run, []).append(f"{row.task} {row.split} {names.score(row.score)}")
+    lines = [
+        [
+            row.id,
+            Cell(row.status, look="" if row.status == "done" else "loss"),
+            str(row.seed),
+            ", ".join(texts.get(row.run, [])) or names.DASH,
+            row.run if names.is_text(row.run) else names.DASH,
+        ]
+        for row in inputs.runs.itertuples()
+    ]
+    head = ["Run", "Status", "Seed", "Scores", "Key in the store"]
+    return table("Every run", head, lines, numeric=False)
+
+
+def cost_table(inputs: Inputs) -> Table:
+    """Seconds per step and memory per combiner, as a ratio to addition in the same grouping."""
+    costs = inputs.costs
+    keys = ["group", "variant", "seed"]
+    added = costs[costs["combiner"] == "addition"].groupby(keys)[
+        ["step_seconds", "peak_memory_bytes"]
+    ]
+    joined = costs.merge(added.mean().reset_index(), on=keys, how="left", suffixes=("", "_added"))
+    lines = []
+    order = sorted(joined["combiner"].unique(), key=lambda c: names.arm_key(c, None))
+    for combiner in order:
+        rows = joined[joined["combiner"] == combiner]
+        seconds = rows["step_seconds"]
+        ratio = (seconds / rows["step_seconds_added"]).replace(np.inf, np.nan).mean()
+        memory = (rows["peak_memory_bytes"] / rows["peak_memory_bytes_added"]).mean()
+        peak = rows["peak_memory_bytes"].mean()
+        minutes = (rows["train_seconds"].sum() + rows["score_seconds"].sum()) / 60
+        lines.append(
+            [
+                names.COMBINERS.get(combiner, combiner),
+                str(len(rows)),
+                names.number(float(seconds.mean()), 4),
+                names.number(float(ratio), 2),
+                names.number(float(peak) / 2**20, 0),
+                names.number(float(memory), 2),
+                names.number(float(minutes), 1),
+            ]
+        )
+    head = ["Combiner", "Runs", "Seconds per step", "× addition", "Peak memory, MiB"]
+    head += ["× addition", "Minutes in all"]
+    note = (
+        "Ratios are to addition in the same grouping, variant and seed, then averaged. A baseline "
+        "has one task in a step, so no ratio. Times depend on the machine and are not reproducible."
+    )
+    return table("Cost of every combiner", head, lines, note)
+
+
+def versions() -> list[tuple[str, str]]:
+    """Versions of what computed this page."""
+    found = [("python", platform.python_version())]
+    for package in PACKAGES:
+        try:
+            found.append((package, version(package)))
+        except PackageNotFoundError:
+            continue
+    return found

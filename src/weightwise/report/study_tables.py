@@ -1,0 +1,101 @@
+"""Tables about the whole study: variants side by side, overall scores, the noise floor."""
+
+from __future__ import annotations
+
+from weightwise.figures import names
+from weightwise.figures.inputs import Inputs, in_variant
+from weightwise.report import verdict
+from weightwise.report.html import Cell, Table, table
+
+
+def variants_table(inputs: Inputs) -> Table:
+    """The best arm of every task under every variant."""
+    lines = []
+    for variant in inputs.variants:
+        line = [Cell(variant)]
+        for task in inputs.tasks():
+            row = verdict.chosen(inputs, task, variant)
+            if row is None:
+                line.append(Cell(names.DASH))
+                continue
+            split, arm = verdict.judged(inputs, row)
+            change = row["test_change"] if split == "test" else row["dev_change"]
+            score = names.score(arm["score"]) if arm is not None else names.DASH
+            sign = names.sign_of(row["verdict"])
+            text = f"{score} ({names.percent(change)} {split})" + (f" {sign}" if sign else "")
+            label = f"{row['group']}, {names.arm_label(row['combiner'], row['alpha'])}"
+            line.append(Cell(text, label, row["verdict"] if sign else ""))
+        lines.append(line)
+    note = (
+        "Score of the recommended arm, else of the best one seen, its change to the baseline of "
+        "the same variant, and the arm. "
+        f"{names.GAIN} and {names.LOSS} survive correction within their variant; variants are not "
+        "compared with each other by a test."
+    )
+    return table("Variants side by side", ["Variant", *inputs.tasks()], lines, note)
+
+
+def overall_table(inputs: Inputs, variant: str, split: str) -> Table:
+    """Per grouping: baselines, addition, PCGrad and the best weights, both overall scores."""
+    rows = in_variant(inputs.overall, variant)
+    rows = rows[rows["split"] == split]
+    dev = in_variant(inputs.overall, variant)
+    dev = dev[(dev["split"] == "dev") & (dev["combiner"] == "unitary")]
+    lines = []
+    for group in rows["group"].unique():
+        of_group = rows[rows["group"] == group]
+        chosen = dev[dev["group"] == group]
+        best = None
+        if len(chosen):
+            top = chosen.loc[chosen["mean_mapped"].idxmax()]
+            best = (top["combiner"], top["alpha"])
+        for row in sorted(of_group.itertuples(), key=lambda r: names.arm_key(r.combiner, r.alpha)):
+            if row.combiner == "unitary" and (row.combiner, row.alpha) != best:
+                continue
+            level = names.number(row.mean_mapped_low, 3), names.number(row.mean_mapped_high, 3)
+            label = names.arm_label(row.combiner, row.alpha)
+            if row.combiner == "unitary":
+                label = f"best weights on dev, {label}"
+            lines.append(
+                [
+                    names.group_label(group),
+                    label,
+                    str(row.seeds),
+                    names.score(row.mean_raw),
+                    names.score(row.mean_mapped),
+                    f"{level[0]} to {level[1]}" if names.DASH not in level else names.DASH,
+                ]
+            )
+    head = ["Grouping", "Arm (α of its first task)", "Seeds", "Mean of metrics"]
+    head += ["Mean, Pearson mapped", f"{100 * inputs.confidence:g} % interval of the mapped mean"]
+    note = "One model for all tasks of the grouping; `Baseline` is the mean of its tasks alone."
+    if split == "dev":
+        note += " Optimistic: selected on dev."
+    return table(f"Overall scores on {split}", head, lines, note.replace("`", ""))
+
+
+def noise_table(inputs: Inputs, variant: str) -> Table:
+    """The floor under every claimed gain."""
+    lines = []
+    for row in in_variant(inputs.noise, variant).itertuples():
+        lines.append(
+            [
+                row.task,
+                row.split,
+                str(row.seeds),
+                names.score(row.baseline),
+                names.number(row.baseline_sd, 4),
+                names.number(row.pooled_sd, 4),
+                names.number(row.pooled_percent, 2) + " %"
+                if verdict.number(row.pooled_percent)
+                else names.DASH,
+                names.number(row.same_method_gap, 4),
+            ]
+        )
+    head = ["Task", "Split", "Seeds", "Baseline", "SD of the baseline", "SD over all arms"]
+    head += ["of the baseline", "Gap between rows that are one method"]
+    note = (
+        "SD: standard deviation between seeds that differ in nothing else. A change of that size "
+        "is what luck alone gives."
+    )
+    return table("Noise floor", head, lines, note)
