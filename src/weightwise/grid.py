@@ -147,6 +147,16 @@ class Grid:
         """The cells that are trained: `cells` without those that share another's run."""
         return tuple(c for c in self.cells if self.runs_as(c) == c)
 
+    @cached_property
+    def packs(self) -> tuple[tuple[Cell, ...], ...]:
+        """The runs in the packs that jobs train: as many as `runs_per_job`, of one seed."""
+        size = self.study.runs_per_job
+        packs = []
+        for _, runs in itertools.groupby(self.runs, key=lambda run: run.seed):
+            chosen = list(runs)
+            packs += [tuple(chosen[i : i + size]) for i in range(0, len(chosen), size)]
+        return tuple(packs)
+
     def run(self, run_id: str) -> Cell:
         """Look a run up by its id.
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from weightwise.grid import Cell
 
-SOURCE = Path(__file__).parent
-
 
 @dataclass(frozen=True)
 class Layout:
@@ -56,9 +54,14 @@ class Layout:
         """Token ids of a task."""
         return self.data / f"{task}.tokens.parquet"
 
-    def done(self, run: Cell) -> Path:
-        """Marker of a finished run: names its key in the store."""
-        return self.root / "done" / f"{run.id}.json"
+    def done(self, run: Cell, fingerprint: str) -> Path:
+        """Marker of a finished run: names its key in the store.
+
+        The fingerprint of the run's configuration is part of the name: a changed configuration
+        makes the run due because its marker is missing, and how runs are packed into jobs plays
+        no part in it.
+        """
+        return self.root / "done" / f"{run.id}-{fingerprint}.json"
 
     def failed(self, run: Cell) -> Path:
         """Note of a run that failed: what and why. Gone when it succeeds."""

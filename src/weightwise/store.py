@@ -8,6 +8,7 @@ everything that decides them. Imports no torch.
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import shutil
 import tempfile
@@ -42,6 +43,7 @@ def training_modules() -> list[Path]:
     return sorted(path for pattern in TRAINING_MODULES for path in PACKAGE.glob(pattern))
 
 
+@functools.cache
 def code_version() -> str:
     """Digest of the training code. Comments, docstrings and layout do not count."""
     state = hashlib.sha256()

@@ -56,7 +56,10 @@ class Scores(Table):
     metric: Series[str] = pa.Field(isin=("accuracy", "pearson"))
     group: Series[str] = pa.Field(description="tasks joined by +")
     combiner: Series[str] = pa.Field(description="baseline for the task alone")
-    alpha: Series[str] = pa.Field(nullable=True, description="weight of THIS task, exact decimal")
+    alpha: Series[str] = pa.Field(
+        nullable=True,
+        description="exact weight of THIS task; groups of three or more: all weights, by commas",
+    )
     variant: Series[str]
     seed: Series[int]
     split: Series[str] = pa.Field(isin=("dev", "test"))

@@ -82,10 +82,13 @@ class StudyConfig(Strict):
     """The shared encoder."""
     training: TrainingConfig = TrainingConfig()
     """Keys of training."""
-    sweep: dict[str, tuple[Any, ...]] = {}
+    sweep: dict[str, tuple[Any, ...]] = Field(default={})
     """Training keys with several values each; the study is run for every combination."""
     threads: Annotated[int, Field(ge=1)] = 1
     """CPU threads of one run. Two runs of one thread are faster than one of two."""
+    runs_per_job: Annotated[int, Field(ge=1)] = 1
+    """Runs that one job trains one after another; they share its start-up, tokens and batches.
+    Changes no result and makes nothing due again."""
     report: ReportConfig = ReportConfig()
     """The report."""
 

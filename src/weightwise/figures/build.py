@@ -42,7 +42,8 @@ def build_figures(
 
     Args:
         tables_dir: folder of the study's Parquet tables.
-        out_dir: folder for `<id>.svg` and `index.json`; figures of an earlier call are removed.
+        out_dir: folder for `<kind>/<id>.svg` (a folder for every kind, be it empty) and
+            `index.json`; figures of an earlier call are removed.
         study: gives task titles, class names and the confidence; None for a bare score table.
 
     Returns:
@@ -55,8 +56,9 @@ def build_figures(
     index = []
     with style.theme():
         for kind, draw in FIGURES.items():
+            (folder / kind).mkdir(exist_ok=True)
             for drawing in draw(inputs):
-                name = f"{drawing.id}.svg"
+                name = f"{kind}/{drawing.id}.svg"
                 _write(folder / name, to_svg(drawing.figure))
                 index.append(_record(kind, name, drawing))
     _forget_others(folder, {record["file"] for record in index})
@@ -82,14 +84,10 @@ def _record(kind: str, name: str, drawing: Drawing) -> dict[str, Any]:
 
 def _forget_others(folder: Path, keep: set[str]) -> None:
     """A figure that the tables no longer give must not linger beside the new ones."""
-    try:
-        before = json.loads((folder / "index.json").read_text("utf-8"))
-        stale = {str(record["file"]) for record in before} - keep
-    except (OSError, ValueError, TypeError, KeyError):
-        return
-    for name in stale:
-        if Path(name).name == name and name.endswith(".svg"):
-            (folder / name).unlink(missing_ok=True)
+    for kind in FIGURES:
+        for path in (folder / kind).glob("*.svg"):
+            if f"{kind}/{path.name}" not in keep:
+                path.unlink()
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -60,9 +60,16 @@ def _figure(
     size = max(size, 2)
     labels = [names.short(c, 17) for c in inputs.classes(task, size)]
     differences = base is not None and bool(arms)
-    side = 0.9 + 0.46 * max(size, 3)
-    figure = style.figure(0.9 + side * len(shown), (side + 0.35) * (2 if differences else 1) + 0.5)
-    grid = figure.subplots(2 if differences else 1, len(shown), squeeze=False)
+    rows_of_panels = 2 if differences else 1
+    # Cells are square, so the room for class names is added to them, not taken from them.
+    cells = 0.46 * max(size, 3)
+    names_room = 0.068 * max(map(len, labels)) + 0.1
+    below = names_room if _stand_upright(labels) else 0.2
+    figure = style.figure(
+        0.5 + names_room + (cells + 0.25) * len(shown),
+        (cells + below + 0.6) * rows_of_panels + 0.2,
+    )
+    grid = figure.subplots(rows_of_panels, len(shown), squeeze=False)
     reference = _shares(_counts(base, size)) if base is not None else None
     for column, (group, label, rows) in enumerate(shown):
         counts = _counts(rows, size)
@@ -73,6 +80,7 @@ def _figure(
             _difference(grid[1, column], 100 * (_shares(counts) - reference), labels)
     if differences:
         grid[1, 0].set_axis_off()
+        grid[1, 0].set_box_aspect(1)
         # The first column has no difference; its room holds the class names of the second row.
         for place, label in enumerate(labels):
             height = 1 - (place + 0.5) / size
@@ -125,8 +133,11 @@ def _grid(ax: Axes, values: np.ndarray, labels: list[str], **options) -> None:
         ax.add_patch(style.hatched((column, row)))
     ax.tick_params(length=0, labelsize=7.5)
     ax.tick_params(axis="y", rotation=0)
-    long = max(map(len, labels)) > 4
-    ax.tick_params(axis="x", rotation=90 if long else 0)
+    ax.tick_params(axis="x", rotation=90 if _stand_upright(labels) else 0)
+
+
+def _stand_upright(labels: list[str]) -> bool:
+    return max(map(len, labels)) > 4
 
 
 def _matrix(ax: Axes, counts: np.ndarray, labels: list[str]) -> None:

@@ -97,7 +97,7 @@ class Layer(nn.Module):
         self, x: torch.Tensor, batch: Packed, p: float, generator: torch.Generator | None
     ) -> torch.Tensor:
         """Self-attention within each sequence: [N, H] -> [N, H]."""
-        tokens, hidden = x.shape
+        hidden = x.shape[1]
         width = hidden // self.heads
         grid = batch.sequences * batch.longest
         packed = self.query_key_value(x)

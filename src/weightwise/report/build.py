@@ -131,7 +131,7 @@ def _figures(folder: Path) -> list[dict[str, Any]]:
     for record in records:
         name = str(record["file"])
         path = folder / name
-        if Path(name).name != name or not path.is_file():
+        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
             raise UserError(f"{folder / 'index.json'}: names the missing figure '{name}'")
         record["figure"] = Figure(
             id=f"figure-{record['id']}",

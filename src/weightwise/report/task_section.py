@@ -187,7 +187,7 @@ def _arm_line(group: str, arm: tuple[str, str | None], row: pd.Series) -> list[C
         f"{int(needed):,}" if verdict.number(needed) else names.DASH,
     ]
     look = row["verdict"] if row["verdict"] in ("gain", "loss") else ""
-    return [Cell(text) for text in texts] + [Cell(said, look=look)]
+    return [Cell(text) for text in texts] + [Cell(said, look=f"{look} wrap".strip())]
 
 
 def fits(inputs: Inputs, task: str, variant: str) -> Table:
@@ -209,12 +209,12 @@ def fits(inputs: Inputs, task: str, variant: str) -> Table:
                 bend,
                 optimum(row),
                 names.percent(row.change_at_optimum),
-                _rest_of_note(row.note),
+                Cell(_rest_of_note(row.note), look="wrap"),
             ]
         )
     head = ["Grouping", "Split", "Seeds", "R²", "Constant", "α", "α²"]
     head += ["Optimum α", "Change there", "Note"]
-    if not any(line[-1] for line in lines):
+    if not any(line[-1].text for line in lines):
         head, lines = head[:-1], [line[:-1] for line in lines]
     caption = f"{inputs.title(task)}: change = constant + b·α + c·α², in per cent"
     return table(caption, head, lines)

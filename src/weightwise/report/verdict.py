@@ -178,7 +178,7 @@ def _seeds(arm) -> str:
     if number(arm["seeds_needed"]):
         return (
             f"about {int(arm['seeds_needed']):,} seeds would be needed to show a change of this "
-            f"size ({int(arm['seeds'])} run)"
+            f"size ({int(arm['seeds'])} were run)"
         )
     return "more than ten thousand seeds would be needed" if number(arm["low"]) else ""
 

@@ -9,18 +9,19 @@ from pathlib import Path
 
 from weightwise.config import load_study
 from weightwise.errors import UserError
-from weightwise.grid import Grid
+from weightwise.grid import Cell, Grid
 from weightwise.layout import Layout
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m weightwise.train", description=__doc__)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="ids, as `weightwise plan` prints")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="ids, as `weightwise plan` prints, or their markers"
+    )
     parser.add_argument("--study", default="config.yaml", help="the study's file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     parser.add_argument("--results", type=Path, default=Path("results"))
-    parser.add_argument("--expect", help="refuse if the run's fingerprint is another")
     parser.add_argument("--log", action="store_true", help="write a log per run, not a bar")
     return parser.parse_args(arguments)
 
@@ -31,11 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         study = load_study(options.study, options.overrides)
         grid = Grid(study)
-        runs = [grid.run(name) for name in options.runs]
+        layout = Layout(study.name, options.results)
+        runs = [_find(name, grid, layout) for name in options.runs]
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    layout = Layout(study.name, options.results)
     terminal = _terminal()
     state: dict = {}
     failed = 0
@@ -44,6 +45,20 @@ def main(arguments: list[str] | None = None) -> int:
             _log_to(layout.log(run))
         failed += not _one(run, grid, layout, options, state, terminal)
     return 1 if failed else 0
+
+
+def _find(name: str, grid: Grid, layout: Layout) -> Cell:
+    """The run of an id or of a marker.
+
+    Raises:
+        UserError: there is none, or the configuration changed since the marker was planned.
+    """
+    if not name.endswith(".json"):
+        return grid.run(name)
+    for run in grid.runs:
+        if layout.done(run, grid.fingerprint(run)) == Path(name):
+            return run
+    raise UserError(f"{name}: is no run of this study any more; start the same command again")
 
 
 def _one(run, grid: Grid, layout: Layout, options, state: dict, terminal) -> bool:
@@ -55,10 +70,6 @@ def _one(run, grid: Grid, layout: Layout, options, state: dict, terminal) -> boo
     progress = LogProgress() if options.log else BarProgress(run.id)
     print(f"run {run.id}", file=sys.stderr)
     try:
-        if options.expect and grid.fingerprint(run) != options.expect:
-            raise UserError(
-                f"{options.study}: changed since Snakemake planned this run; start it again"
-            )
         if "prepared" not in state:
             state["prepared"] = Prepared(grid.study, layout)
         key, trained = runner.execute(state["prepared"], run, progress)
@@ -73,13 +84,13 @@ def _one(run, grid: Grid, layout: Layout, options, state: dict, terminal) -> boo
         return False
     if isinstance(progress, BarProgress):
         progress.stop()
-    record = runner.RunStore(layout.store).record(key)
+    record = state["prepared"].store.record(key)
     scores = ", ".join(f"{t} {s['dev']:.3f}" for t, s in record["scores"].items())
     how = "" if trained else " (already in the store)"
     print(f"{run.id}: dev {scores}{how}", file=sys.stderr)
     if options.log:
-        state_of_study = study_progress(grid, layout, run)
-        print(f"{run.id}: dev {scores}{how} | {state_of_study}", file=terminal, flush=True)
+        whole = study_progress(state["prepared"])
+        print(f"{whole} | {run.id}: dev {scores}{how}", file=terminal, flush=True)
     return True
 
 

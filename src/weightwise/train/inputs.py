@@ -13,13 +13,11 @@ from weightwise.data import tokens
 from weightwise.data.batches import Batch, Framing, scoring_batches, vocabulary_of
 from weightwise.data.tokens import SpecialTokens, TokenisedSplit
 from weightwise.errors import UserError
-from weightwise.files import read_json
-from weightwise.grid import Cell, Grid
+from weightwise.grid import Cell
 from weightwise.layout import Layout
 from weightwise.model.multitask import MultiTaskModel
-from weightwise.store import run_key
+from weightwise.runs import StudyRuns
 from weightwise.train.loop import RunInputs
-from weightwise.train.schedule import epoch_length
 
 SCORING_SEQUENCES = 64
 
@@ -47,7 +45,7 @@ def choose_bf16(precision: str, device: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-class Prepared:
+class Prepared(StudyRuns):
     """The prepared data of a study, read once per process."""
 
     def __init__(self, study: StudyConfig, layout: Layout):
@@ -56,16 +54,7 @@ class Prepared:
         Raises:
             UserError: the data are not prepared.
         """
-        self.study = study
-        self.layout = layout
-        self.grid = Grid(study)
-        missing = [str(p) for p in (layout.checks, layout.encoder) if not p.exists()]
-        if missing:
-            raise UserError(
-                f"{', '.join(missing)}: not there; prepare the data first (`weightwise prepare`, "
-                "or `snakemake`)"
-            )
-        self.facts = {task: tokens.facts(layout.tokens(task)) for task in study.tasks}
+        super().__init__(study, layout)
         self._batches: dict[tuple, list[Batch]] = {}
 
     @cached_property
@@ -83,21 +72,6 @@ class Prepared:
         """Token ids that occur anywhere in the study."""
         return vocabulary_of(
             [split for splits in self.splits.values() for split in splits.values()], self.special
-        )
-
-    def epoch_length(self, training: TrainingConfig) -> int:
-        """Examples of each task in an epoch."""
-        sizes = {task: facts["rows"]["train"] for task, facts in self.facts.items()}
-        return epoch_length(training.schedule, sizes, training.examples_per_epoch)
-
-    def key(self, run: Cell) -> str:
-        """The run's key in the store."""
-        encoder = read_json(self.layout.checks)["encoder"]
-        return run_key(
-            self.grid.definition(run),
-            {task: self.facts[task]["checksum"] for task in run.group},
-            {k: v for k, v in encoder.items() if k.endswith("sha256")},
-            self.epoch_length(self.grid.training(run.variant)),
         )
 
     def framing(self, task: str, training: TrainingConfig) -> Framing:

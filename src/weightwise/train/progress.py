@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bar
-from rich.progress import TimeElapsedColumn, TimeRemainingColumn
 
-from weightwise.grid import Cell, Grid
-from weightwise.layout import Layout
+from weightwise.duration import duration
+from weightwise.runs import StudyRuns
 from weightwise.train.loop import Progress
 
 RECENT = 20
@@ -82,42 +86,25 @@ class BarProgress(Progress):
         self.bar.stop()
 
 
-def study_progress(grid: Grid, layout: Layout, run: Cell) -> str:
-    """`12 of 63 runs done, ETA 4 min`, from the markers alone.
+def study_progress(runs: StudyRuns) -> str:
+    """`12 of 63 runs done, ETA 4 min`, from the files alone.
 
     The rate is that of the most recent runs, weighted by their number of tasks, so that it holds
     for any number of jobs side by side and after a restart.
     """
     finished = []
-    for one in grid.runs:
+    total = runs.grid.runs
+    for run in total:
         try:
-            finished.append((layout.done(one).stat().st_mtime, len(one.group)))
+            written = (runs.folder(run) / "run.json").stat().st_mtime
         except OSError:
             continue
+        finished.append((written, len(run.group)))
     finished.sort()
-    text = f"{len(finished)} of {len(grid.runs)} runs done"
+    text = f"{len(finished)} of {len(total)} runs done"
     recent = finished[-RECENT:]
-    if len(recent) < 2:
+    left = sum(len(run.group) for run in total) - sum(size for _, size in finished)
+    if len(recent) < 2 or left <= 0:
         return text
-    span = recent[-1][0] - recent[0][0]
-    units = sum(size for _, size in recent[1:])
-    left = sum(len(one.group) for one in grid.runs) - sum(size for _, size in finished)
-    if span <= 0 or left <= 0:
-        return text
-    return f"{text}, ETA {duration(left * span / units)}"
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h 20 min`."""
-    if seconds < 90:
-        return f"{round(seconds)} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def log_tail(path: Path, lines: int = 15) -> str:
-    """The last lines of a log; empty where there is none."""
-    try:
-        return "\n".join(path.read_text("utf-8", errors="replace").splitlines()[-lines:])
-    except OSError:
-        return ""
+    span = max(recent[-1][0] - recent[0][0], 1e-9)
+    return f"{text}, ETA {duration(left * span / sum(size for _, size in recent[1:]))}"

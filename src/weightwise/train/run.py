@@ -16,7 +16,7 @@ from weightwise import __version__
 from weightwise.errors import UserError
 from weightwise.files import write_json
 from weightwise.grid import Cell
-from weightwise.store import RunStore, code_version, write_record
+from weightwise.store import code_version, write_record
 from weightwise.tables import Epochs, Predictions, Steps, Timings, write_table
 from weightwise.train.engine import Diverged
 from weightwise.train.inputs import Prepared
@@ -44,16 +44,13 @@ def peak_memory(device: torch.device) -> float:
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
 
 
-def execute(
-    prepared: Prepared, run: Cell, progress: Progress | None = None, mark: bool = True
-) -> tuple[str, bool]:
+def execute(prepared: Prepared, run: Cell, progress: Progress | None = None) -> tuple[str, bool]:
     """Train a run unless the store has it.
 
     Args:
         prepared: the study's data.
         run: which run.
         progress: told of steps and epochs.
-        mark: write the study's marker (or the note of failure).
 
     Returns:
         The run's key, and whether it was trained now.
@@ -66,16 +63,16 @@ def execute(
     try:
         key = prepared.key(run)
         trained = False
-        with RunStore(layout.store).writing(key) as folder:
+        with prepared.store.writing(key) as folder:
             if folder is not None:
                 _train_into(folder, prepared, run, key, progress)
                 trained = True
-        if mark:
-            write_json(layout.done(run), {"id": run.id, "key": key})
-            layout.failed(run).unlink(missing_ok=True)
+        marker = layout.done(run, prepared.grid.fingerprint(run))
+        write_json(marker, {"id": run.id, "key": key})
+        layout.failed(run).unlink(missing_ok=True)
         return key, trained
     except BaseException as error:
-        if mark and not isinstance(error, KeyboardInterrupt):
+        if not isinstance(error, KeyboardInterrupt):
             write_json(layout.failed(run), failure(run, key, error, layout.log(run)))
         raise
 

@@ -43,9 +43,7 @@ METRICS = {"accuracy": accuracy, "pearson": pearson}
 
 
 @torch.no_grad()
-def score_split(
-    model: MultiTaskModel, task: str, batches: list[Batch], metric: str
-) -> Scored:
+def score_split(model: MultiTaskModel, task: str, batches: list[Batch], metric: str) -> Scored:
     """Predict and score a split.
 
     Args:

@@ -1,0 +1,61 @@
+# The study as a workflow. The contents:
+#   data.smk     prepare     sources -> rows, token ids, encoder, facts of the data
+#   train.smk    train       one job per run (or per pack of runs), into the run store
+#   analyse.smk  collect     store -> scores;   tables: scores -> statistics
+#   report.smk   figures     statistics -> SVG; report: everything -> one HTML file
+#
+# Which study: `snakemake` takes config.yaml, `snakemake --configfile workflow/studies/NAME.yaml`
+# another one; `--config set='[seeds=[1], training.epochs=2]'` overrides keys.
+# Targets: `all` (the report), `trained` (all runs), `prepared` (the data).
+
+from snakemake.utils import min_version
+
+from weightwise.workflow import open_study
+
+min_version("9.27")
+
+STUDY = open_study(config, workflow.configfiles)
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/analyse.smk"
+include: "workflow/rules/report.smk"
+
+
+report: "workflow/report/workflow.rst"
+
+
+localrules:
+    all,
+    trained,
+    prepared,
+    prepare,
+    collect,
+    tables,
+    figures,
+    report,
+
+
+rule all:
+    default_target: True
+    input:
+        STUDY.layout.report,
+
+
+rule trained:
+    input:
+        STUDY.markers,
+
+
+rule prepared:
+    input:
+        STUDY.layout.checks,
+
+
+onsuccess:
+    STUDY.say_where_the_report_is()
+
+
+onerror:
+    STUDY.report_what_there_is()

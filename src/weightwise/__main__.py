@@ -1,0 +1,5 @@
+"""`python -m weightwise`: the command line."""
+
+from weightwise.cli import main
+
+main()

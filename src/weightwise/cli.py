@@ -1,0 +1,241 @@
+"""The command line: `weightwise plan`, `check`, `train`, `analyse` and the steps between."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from weightwise import __version__
+from weightwise.config import load_study
+from weightwise.errors import UserError
+from weightwise.layout import Layout
+
+# Modules that cost seconds to import are imported where they are used: `weightwise plan` is quick.
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Which tasks to fine-tune together, how to weight them, and whether the gain is real.",
+)
+console = Console(stderr=True, highlight=False)
+
+StudyFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The study's file.")]
+Overrides = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as seeds=[1].")
+]
+Results = Annotated[Path, typer.Option(help="Folder of everything that is computed.")]
+Reports = Annotated[Path, typer.Option(help="Folder of the reports.")]
+DEFAULT_STUDY = Path("config.yaml")
+RESULTS, REPORTS = Path("results"), Path("reports")
+
+
+def _open(path: Path, overrides: list[str], results: Path, reports: Path = REPORTS):
+    study = load_study(path, overrides)
+    return study, Layout(study.name, results, reports)
+
+
+@app.command()
+def plan(
+    config: StudyFile = DEFAULT_STUDY,
+    overrides: Overrides = [],  # noqa: B006 (typer copies it)
+    results: Results = RESULTS,
+    every: Annotated[bool, typer.Option("--runs", help="List every run, too.")] = False,
+) -> None:
+    """Print the runs of a study: how many, of what kind, at what cost."""
+    from weightwise.duration import duration
+    from weightwise.plan import planned
+
+    study, layout = _open(config, overrides, results)
+    rows, estimate = planned(study, layout)
+    out = Console(highlight=False)
+    table = Table(title=f"Study {escape(study.name)}", title_justify="left")
+    for column in ("grouping", "arms", "variants", "seeds", "runs", "steps of a run"):
+        table.add_column(column, justify="right" if column != "grouping" else "left")
+    groups: dict[str, list] = {}
+    for row in rows:
+        groups.setdefault(row.run.group_name, []).append(row)
+    for name, members in groups.items():
+        counts = [len({getattr(m.run, k) for m in members}) for k in ("arm", "variant", "seed")]
+        steps = sorted({m.steps for m in members if m.steps is not None})
+        table.add_row(
+            escape(name), *map(str, counts), str(len(members)), " or ".join(map(str, steps)) or "?"
+        )
+    out.print(table)
+    if every:
+        for row in rows:
+            state = {True: "done", False: "to do", None: "?"}[row.done]
+            out.print(f"{state:6s} {row.run.id}", markup=False)
+    done = sum(row.done is True for row in rows)
+    out.print(f"{len(rows)} runs, {done} done, {len(rows) - done} to do.")
+    if estimate is None:
+        out.print("The cost can be told once the data are prepared: `weightwise check` does so.")
+    else:
+        out.print(
+            f"Training still to do: about {duration(estimate.seconds)} of one core "
+            f"({estimate.basis})."
+        )
+
+
+@app.command()
+def check(
+    config: StudyFile = DEFAULT_STUDY,
+    overrides: Overrides = [],  # noqa: B006
+    results: Results = RESULTS,
+) -> None:
+    """Check a configuration and its data; print rows, labels, checksums and shared texts."""
+    from weightwise.data.show import render
+    from weightwise.data.stage import prepare_study
+
+    study, layout = _open(config, overrides, results)
+    checks = prepare_study(study, layout, lambda line: console.print(line, markup=False))
+    out = Console(highlight=False)
+    for part in render(checks):
+        out.print(part)
+
+
+@app.command()
+def prepare(
+    config: StudyFile = DEFAULT_STUDY,
+    overrides: Overrides = [],  # noqa: B006
+    results: Results = RESULTS,
+) -> None:
+    """Prepare rows, token ids and the encoder of a study."""
+    from weightwise.data.stage import prepare_study
+
+    study, layout = _open(config, overrides, results)
+    prepare_study(study, layout, lambda line: console.print(line, markup=False))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def train(context: typer.Context) -> None:
+    """Train one run by hand, with a progress bar: `weightwise train RUN --study config.yaml`."""
+    from weightwise.train.__main__ import main as train_main
+
+    raise typer.Exit(train_main(context.args))
+
+
+@app.command()
+def collect(
+    config: StudyFile = DEFAULT_STUDY,
+    overrides: Overrides = [],  # noqa: B006
+    results: Results = RESULTS,
+) -> None:
+    """Gather the scores, states and costs of all runs of a study."""
+    from weightwise.collect import collect as gather
+    from weightwise.runs import StudyRuns
+
+    study, layout = _open(config, overrides, results)
+    gather(StudyRuns(study, layout))
+
+
+@app.command()
+def tables(
+    config: StudyFile = DEFAULT_STUDY,
+    overrides: Overrides = [],  # noqa: B006
+    results: Results = RESULTS,
+) -> None:
+    """Analyse the gathered scores: changes, intervals, regressions, best arms, confusions."""
+    from weightwise.collect import analyse_study
+    from weightwise.runs import StudyRuns
+
+    study, layout = _open(config, overrides, results)
+    analyse_study(StudyRuns(study, layout))
+
+
+@app.command()
+def figures(
+    config: StudyFile = DEFAULT_STUDY,
+    overrides: Overrides = [],  # noqa: B006
+    results: Results = RESULTS,
+) -> None:
+    """Draw the figures of a study."""
+    from weightwise.figures import build_figures
+
+    study, layout = _open(config, overrides, results)
+    build_figures(layout.tables, layout.figures, study)
+
+
+@app.command()
+def report(
+    config: StudyFile = DEFAULT_STUDY,
+    overrides: Overrides = [],  # noqa: B006
+    results: Results = RESULTS,
+    reports: Reports = REPORTS,
+    partial: Annotated[bool, typer.Option(help="Say that runs are missing.")] = False,
+) -> None:
+    """Write the HTML report of a study."""
+    from weightwise.report import build_report
+
+    study, layout = _open(config, overrides, results, reports)
+    path = build_report(layout.tables, layout.figures, layout.report, study, layout.checks, partial)
+    console.print(f"report: {path}", markup=False)
+
+
+@app.command()
+def analyse(
+    scores: Annotated[Path, typer.Argument(help="A tidy table of absolute scores.")],
+    out: Annotated[Path, typer.Option(help="Folder for tables, figures and the report.")],
+    confidence: Annotated[float, typer.Option(min=0.5, max=0.999)] = 0.95,
+    power: Annotated[float, typer.Option(min=0.5, max=0.999)] = 0.8,
+) -> None:
+    """The whole analysis of any table of scores, no training needed."""
+    from weightwise.analysis.run import analyse as run_analysis
+    from weightwise.analysis.scores import read_scores
+    from weightwise.figures import build_figures
+    from weightwise.report import build_report
+
+    found = run_analysis(read_scores(scores), out / "tables", None, None, confidence, power)
+    for name, table in found.items():
+        table.to_csv(out / "tables" / f"{name}.csv", index=False)
+    build_figures(out / "tables", out / "figures")
+    page = build_report(out / "tables", out / "figures", out / "index.html")
+    shown = Console(highlight=False)
+    fits = Table(title="Quadratic regressions", title_justify="left")
+    for column in ("variant", "task", "group", "R²", "optimum", "note"):
+        fits.add_column(column)
+    for row in found["regressions"].itertuples():
+        optimum = "" if row.optimum != row.optimum else f"{row.optimum:.2f}"
+        r_squared = "" if row.r_squared != row.r_squared else f"{row.r_squared:.3f}"
+        fits.add_row(*map(escape, (row.variant, row.task, row.group, r_squared, optimum, row.note)))
+    best = Table(title="Best arms", title_justify="left")
+    for column in ("variant", "task", "group", "combiner", "alpha", "change %", "verdict"):
+        best.add_column(column)
+    for row in found["best"].itertuples():
+        alpha = row.alpha if isinstance(row.alpha, str) else ""
+        cells = (row.variant, row.task, row.group, row.combiner, alpha)
+        best.add_row(*map(escape, cells), f"{row.dev_change:+.2f}", row.verdict)
+    shown.print(fits, best)
+    shown.print(f"report: {page}", markup=False)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a study's file."""
+    from weightwise.config.document import json_schema
+
+    print(json_schema())
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+def main() -> None:
+    """Entry point: what a user can mend is one line without a traceback."""
+    try:
+        app()
+    except UserError as error:
+        console.print(f"error: {error}", style="red", markup=False)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""From the runs in the store to the tables of a study: scores, runs, costs, predictions."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from weightwise.analysis.best import wanted_cells
+from weightwise.analysis.confusion import confusions
+from weightwise.analysis.run import analyse
+from weightwise.grid import Arm, Cell
+from weightwise.runs import StudyRuns
+from weightwise.tables import (
+    ArmPredictions,
+    Confusions,
+    Costs,
+    Predictions,
+    Runs,
+    Scores,
+    Timings,
+    check,
+    empty,
+    read_table,
+    write_table,
+)
+
+
+def collect(runs: StudyRuns) -> pd.DataFrame:
+    """Write `scores`, `runs` and `costs` of a study from whatever is finished.
+
+    Runs that failed or were not run are rows of `runs` with the reason; they cost their own cells
+    and nothing else.
+
+    Returns:
+        The scores (schema Scores).
+    """
+    records = {run: runs.record(run) for run in runs.grid.runs}
+    scores = []
+    for cell in runs.grid.cells:
+        source = runs.grid.runs_as(cell)
+        if records[source] is not None:
+            scores += _scores(cell, source, records[source])
+    table = pd.DataFrame(scores) if scores else empty(Scores)
+    tables = runs.layout.tables
+    write_table(table, Scores, tables / "scores.parquet")
+    states = pd.DataFrame([_state(runs, run, record) for run, record in records.items()])
+    write_table(states, Runs, tables / "runs.parquet")
+    costs = [_cost(runs, run, record) for run, record in records.items() if record is not None]
+    write_table(pd.DataFrame(costs) if costs else empty(Costs), Costs, tables / "costs.parquet")
+    return check(table, Scores, "scores")
+
+
+def analyse_study(runs: StudyRuns) -> None:
+    """Analyse the collected scores of a study: all tables of `weightwise.analysis`."""
+    study, tables = runs.study, runs.layout.tables
+    scores = read_table(tables / "scores.parquet", Scores)
+    report = study.report
+    found = analyse(scores, tables, confidence=report.confidence, power=report.power)
+    predictions = _predictions(runs, found["best"])
+    write_table(predictions, ArmPredictions, tables / "predictions.parquet")
+    classes = {
+        name: len(task.class_names) for name, task in study.tasks.items() if task.class_names
+    }
+    write_table(confusions(predictions, classes), Confusions, tables / "confusions.parquet")
+
+
+def own_alpha(arm: Arm, group: tuple[str, ...], task: str) -> str | None:
+    """What stands in a table about `task`: its own weight for a pair, so that SEN(0.4)+PAR(0.6) is
+    the point 0.4 of SEN and 0.6 of PAR; all weights for larger groupings; None without weights."""
+    if arm.alpha is None:
+        return None
+    if len(group) > 2:
+        return arm.alpha
+    return arm.weights(2)[group.index(task)]
+
+
+def _scores(cell: Cell, source: Cell, record: dict) -> list[dict]:
+    rows = []
+    for task, found in record["scores"].items():
+        for split in ("dev", "test"):
+            if split not in found:
+                continue
+            rows.append(
+                {
+                    "task": task,
+                    "metric": found["metric"],
+                    "group": cell.group_name,
+                    "combiner": cell.arm.combiner,
+                    "alpha": own_alpha(cell.arm, cell.group, task),
+                    "variant": cell.variant,
+                    "seed": cell.seed,
+                    "split": split,
+                    "score": found[split],
+                    "epoch": found["epoch"],
+                    "run": record["key"],
+                    "alias_of": None if source == cell else source.arm.label,
+                }
+            )
+    return rows
+
+
+def _state(runs: StudyRuns, run: Cell, record: dict | None) -> dict:
+    failure = None if record else runs.failure(run)
+    found = record or {}
+    return {
+        "id": run.id,
+        "group": run.group_name,
+        "arm": run.arm.label,
+        "variant": run.variant,
+        "seed": run.seed,
+        "status": "done" if record else "failed" if failure else "not run",
+        "run": runs.key(run),
+        "error": failure["error"] if failure else None,
+        "log": str(runs.layout.log(run)) if failure else None,
+        "precision": found.get("precision"),
+        "hardware": found.get("hardware"),
+        "parameters": found.get("parameters"),
+    }
+
+
+def _cost(runs: StudyRuns, run: Cell, record: dict) -> dict:
+    timings = read_table(runs.store.folder(record["key"]) / "timings.parquet", Timings)
+    steps = int(timings["steps"].sum())
+    seconds = float(timings["train_seconds"].sum())
+    return {
+        "id": run.id,
+        "group": run.group_name,
+        "combiner": run.arm.combiner,
+        "variant": run.variant,
+        "seed": run.seed,
+        "steps": steps,
+        "step_seconds": seconds / steps,
+        "train_seconds": seconds,
+        "score_seconds": float(timings["score_seconds"].sum()),
+        "peak_memory_bytes": timings["peak_memory_bytes"].max(),
+    }
+
+
+def _predictions(runs: StudyRuns, best: pd.DataFrame) -> pd.DataFrame:
+    """Predictions of the arms that the report looks into: baselines and best arms."""
+    wanted = {
+        (row.task, row.group, row.combiner, None if pd.isna(row.alpha) else row.alpha, row.variant)
+        for row in wanted_cells(best).itertuples()
+    }
+    frames = []
+    for run in runs.grid.runs:
+        for task in run.group:
+            alpha = own_alpha(run.arm, run.group, task)
+            place = (task, run.group_name, run.arm.combiner, alpha, run.variant)
+            record = runs.record(run) if place in wanted else None
+            if record is None:
+                continue
+            path = runs.store.folder(record["key"]) / "predictions.parquet"
+            frame = read_table(path, Predictions)
+            frames.append(
+                frame[frame["task"] == task].assign(
+                    group=run.group_name,
+                    combiner=run.arm.combiner,
+                    alpha=alpha,
+                    variant=run.variant,
+                    seed=run.seed,
+                    run=record["key"],
+                )
+            )
+    return pd.concat(frames, ignore_index=True) if frames else empty(ArmPredictions)

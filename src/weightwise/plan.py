@@ -1,0 +1,95 @@
+"""What a study will run and what it will cost, before anything runs. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow.parquet
+
+from weightwise.config import StudyConfig
+from weightwise.errors import UserError
+from weightwise.grid import Cell, Grid
+from weightwise.layout import Layout
+from weightwise.model.sizes import encoder_parameters
+from weightwise.runs import StudyRuns
+from weightwise.tables import Timings, read_table
+
+# fp32 products of one core, FLOP/s. Only for a first guess; finished runs replace it.
+GUESSED_FLOPS = 6e10
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Core-seconds of the runs that are not finished, and where the figure comes from."""
+
+    seconds: float
+    basis: str
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of the plan."""
+
+    run: Cell
+    done: bool | None
+    """None where the data are not prepared yet, so that nobody can know."""
+    steps: int | None
+
+
+def planned(study: StudyConfig, layout: Layout) -> tuple[list[PlannedRun], Estimate | None]:
+    """All runs of a study with their state, and the cost of those to come.
+
+    The estimate needs prepared data; without them it is None.
+    """
+    grid = Grid(study)
+    try:
+        runs = StudyRuns(study, layout)
+    except UserError:
+        return [PlannedRun(run, None, None) for run in grid.runs], None
+    rows = []
+    for run in grid.runs:
+        training = grid.training(run.variant)
+        steps = training.epochs * -(-runs.epoch_length(training) // training.batch_size)
+        rows.append(PlannedRun(run, runs.record(run) is not None, steps))
+    return rows, _estimate(runs, rows)
+
+
+def _estimate(runs: StudyRuns, rows: list[PlannedRun]) -> Estimate:
+    units = {row.run: row.steps * len(row.run.group) for row in rows}
+    waiting = sum(units[row.run] for row in rows if not row.done)
+    finished = [row.run for row in rows if row.done]
+    if finished:
+        seconds = sum(_seconds(runs, run) for run in finished)
+        per_unit = seconds / sum(units[run] for run in finished)
+        return Estimate(waiting * per_unit, f"from {len(finished)} finished runs")
+    flops = sum(_flops(runs, row.run) for row in rows)
+    return Estimate(flops / GUESSED_FLOPS, "a rough guess from sizes and lengths, for one core")
+
+
+def _seconds(runs: StudyRuns, run: Cell) -> float:
+    timings = read_table(runs.folder(run) / "timings.parquet", Timings)
+    return float((timings["train_seconds"] + timings["score_seconds"]).sum())
+
+
+def _flops(runs: StudyRuns, run: Cell) -> float:
+    """2 FLOP per parameter and token forward, 4 backward; scoring is forward only."""
+    training = runs.grid.training(run.variant)
+    parameters = encoder_parameters(runs.layout.encoder, runs.study.encoder.layers)
+    total = 0.0
+    for task in run.group:
+        tokens, rows = _tokens(runs, task)
+        trained = training.epochs * runs.epoch_length(training)
+        scored = training.epochs * rows["dev"] + rows["test"]
+        total += parameters * tokens * (6 * trained + 2 * scored)
+    return total
+
+
+def _tokens(runs: StudyRuns, task: str) -> tuple[float, dict[str, int]]:
+    """Mean tokens of an example, [CLS] and [SEP] not counted, and the rows of every split."""
+    table = pyarrow.parquet.read_table(runs.layout.tokens(task), columns=["a", "b"])
+    lengths = [
+        np.asarray(table.column(side).combine_chunks().value_lengths().fill_null(0))
+        for side in ("a", "b")
+    ]
+    return float(np.mean(lengths[0] + lengths[1])), runs.facts[task]["rows"]

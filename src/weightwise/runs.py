@@ -1,0 +1,69 @@
+"""The state of a study's runs, from files alone: keys, records, failures. Imports no torch."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from weightwise.config import StudyConfig, TrainingConfig
+from weightwise.data import tokens
+from weightwise.errors import UserError
+from weightwise.files import read_json
+from weightwise.grid import Cell, Grid
+from weightwise.layout import Layout
+from weightwise.store import RunStore, run_key
+from weightwise.train.schedule import epoch_length
+
+
+class StudyRuns:
+    """What is known of every run of a prepared study."""
+
+    def __init__(self, study: StudyConfig, layout: Layout):
+        """Args: the study; where its files lie.
+
+        Raises:
+            UserError: the data are not prepared.
+        """
+        self.study = study
+        self.layout = layout
+        self.grid = Grid(study)
+        self.store = RunStore(layout.store)
+        missing = [str(p) for p in (layout.checks, layout.encoder) if not p.exists()]
+        if missing:
+            raise UserError(
+                f"{', '.join(missing)}: not there; prepare the data first (`weightwise prepare`, "
+                "or `snakemake`)"
+            )
+        self.facts = {task: tokens.facts(layout.tokens(task)) for task in study.tasks}
+
+    @cached_property
+    def _encoder(self) -> dict[str, str]:
+        facts = read_json(self.layout.checks)["encoder"]
+        return {k: v for k, v in facts.items() if k.endswith("sha256")}
+
+    def epoch_length(self, training: TrainingConfig) -> int:
+        """Examples of each task in an epoch; the whole study's data decide it."""
+        sizes = {task: facts["rows"]["train"] for task, facts in self.facts.items()}
+        return epoch_length(training.schedule, sizes, training.examples_per_epoch)
+
+    def key(self, run: Cell) -> str:
+        """The run's key in the store."""
+        return run_key(
+            self.grid.definition(run),
+            {task: self.facts[task]["checksum"] for task in run.group},
+            self._encoder,
+            self.epoch_length(self.grid.training(run.variant)),
+        )
+
+    def record(self, run: Cell) -> dict | None:
+        """`run.json` of a finished run; None where it is not finished."""
+        return self.store.record(self.key(run))
+
+    def folder(self, run: Cell) -> Path:
+        """Folder of a run's tables in the store."""
+        return self.store.folder(self.key(run))
+
+    def failure(self, run: Cell) -> dict | None:
+        """The note of a run that failed and has not succeeded since."""
+        note = read_json(self.layout.failed(run))
+        return note if isinstance(note, dict) else None

@@ -1,0 +1,190 @@
+"""What the Snakefile needs to know of a study. Imports no torch and no plotting library."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from weightwise.config import StudyConfig, load_study
+from weightwise.config.sources import FileSource
+from weightwise.errors import UserError
+from weightwise.grid import Grid, digest
+from weightwise.layout import Layout
+from weightwise.store import PACKAGE, training_modules
+
+DEFAULT_STUDY = "config.yaml"
+KNOWN = {"study", "set", "results", "reports", "partial"}
+
+
+class WorkflowStudy:
+    """A study as the rules see it: paths, markers, arguments, what makes a job due."""
+
+    analysis_tables = (
+        "changes",
+        "arms",
+        "regressions",
+        "curves",
+        "best",
+        "overall",
+        "noise",
+        "confusions",
+        "predictions",
+    )
+    figure_kinds = (
+        "pairings",
+        "heatmap",
+        "forest",
+        "regression",
+        "simplex",
+        "confusion",
+        "scatter",
+    )
+
+    def __init__(self, file: Path, overrides: Sequence[str], options: Mapping):
+        """Args: the study's file, overrides `key=value`, options of `snakemake --config`."""
+        self.file = file
+        self.overrides = list(overrides)
+        self.options = options
+        self.config: StudyConfig = load_study(file, overrides)
+        self.partial = bool(options.get("partial"))
+        self.layout = Layout(
+            self.config.name,
+            Path(options.get("results", "results")),
+            Path(options.get("reports", "reports")),
+        )
+        self.grid = Grid(self.config)
+
+    @property
+    def arguments(self) -> str:
+        """The study on a command line of ours: its file, then options.
+
+        Rules take it by a function of the output, which Snakemake does not count as a reason to
+        run again: where a study's file lies decides no result.
+        """
+        parts = [str(self.file), "--results", str(self.layout.results)]
+        for one in self.overrides:
+            parts += ["--set", one]
+        return shlex.join(parts)
+
+    @cached_property
+    def markers(self) -> list[Path]:
+        """Markers of all runs."""
+        return [marker for pack in self.packs for marker in pack]
+
+    @cached_property
+    def packs(self) -> list[list[Path]]:
+        """Markers of the runs of every job."""
+        return [
+            [self.layout.done(run, self.grid.fingerprint(run)) for run in pack]
+            for pack in self.grid.packs
+        ]
+
+    @property
+    def training_modules(self) -> list[Path]:
+        """Source files whose change makes runs due."""
+        return training_modules()
+
+    def modules(self, *patterns: str) -> list[Path]:
+        """Source files of the package by pattern."""
+        return sorted(p for pattern in patterns for p in PACKAGE.glob(pattern) if p.is_file())
+
+    @property
+    def source_files(self) -> list[Path]:
+        """Data files on this machine; a change in one of them makes the preparation due."""
+        folder = Path(self.config.data_dir).expanduser() if self.config.data_dir else Path()
+        sources = [
+            source
+            for task in self.config.tasks.values()
+            for source in (task.data.train, task.data.dev, task.data.test)
+            if isinstance(source, FileSource)
+        ]
+        paths = [Path(source.path).expanduser() for source in sources]
+        return sorted({p if p.is_absolute() else folder / p for p in paths})
+
+    @property
+    def data_definition(self) -> str:
+        """Digest of everything in the configuration that decides the prepared data."""
+        tasks = {
+            name: task.model_dump(mode="json", exclude={"head", "decoder", "output", "loss"})
+            for name, task in self.config.tasks.items()
+        }
+        encoder = self.config.encoder.model_dump(mode="json")
+        return digest([tasks, encoder, self.config.study_seed])[:16]
+
+    @property
+    def cells_digest(self) -> str:
+        """Digest of the cells of the tables: a new seed or arm makes the collection due."""
+        return digest([cell.id for cell in self.grid.cells])[:16]
+
+    @property
+    def report_definition(self) -> str:
+        """Digest of what the report says beside the results."""
+        titles = {name: (t.title, t.licence) for name, t in self.config.tasks.items()}
+        return digest([self.config.report.model_dump(mode="json"), titles])[:16]
+
+    def say_where_the_report_is(self) -> None:
+        """The last line of a successful run."""
+        if not self.partial and self.layout.report.exists():
+            print(f"\nThe report of study '{self.config.name}': {self.layout.report}\n")
+
+    def report_what_there_is(self) -> None:
+        """After a failure: a report of everything that is finished, with what is missing and why.
+
+        Runs in a nested Snakemake, since this one has given up the jobs behind the failed ones.
+        """
+        if self.partial or not self.layout.checks.exists():
+            return
+        failed = sorted((self.layout.root / "failed").rglob("*.json"))
+        print(
+            f"\n{len(failed)} runs of study '{self.config.name}' failed. Reporting what there is; "
+            "the same command tries only the missing ones again.",
+            file=sys.stderr,
+        )
+        options = dict(self.options) | {"study": str(self.file), "partial": True}
+        command = [sys.executable, "-m", "snakemake", "--nolock", "--cores", "1", "--quiet", "all"]
+        command += ["--snakefile", os.environ.get("WEIGHTWISE_SNAKEFILE", "Snakefile")]
+        command += ["--forcerun", "collect", "--config"]
+        command += [f"{key}={json.dumps(value)}" for key, value in options.items()]
+        done = subprocess.run(command, check=False)
+        if done.returncode == 0:
+            print(f"\nThe partial report: {self.layout.report}", file=sys.stderr)
+        else:
+            print("\nThe partial report failed, too; its messages are above.", file=sys.stderr)
+
+
+def open_study(config: Mapping, configfiles: Sequence[str | Path]) -> WorkflowStudy:
+    """The study of a Snakemake invocation.
+
+    `--configfile FILE` or `--config study=FILE` name it; without either it is config.yaml.
+    Snakemake has merged a config file into `config` by now, over whatever else there was; the
+    study is read again from its own file instead, through the typed model.
+
+    Raises:
+        WorkflowError: anything wrong, as one message without a traceback.
+    """
+    from snakemake.exceptions import WorkflowError
+
+    try:
+        files = [Path(file) for file in configfiles]
+        if len(files) > 1:
+            raise UserError("give one --configfile; a study may name another one in `extends`")
+        options = {k: v for k, v in config.items() if k in KNOWN} if files else dict(config)
+        unknown = sorted(set(options) - KNOWN)
+        if unknown:
+            raise UserError(
+                f"--config {unknown[0]}: unknown; known are {', '.join(sorted(KNOWN))}. Keys of "
+                "the study are overridden by --config set='[key=value]'"
+            )
+        file = Path(options.get("study") or (files[0] if files else DEFAULT_STUDY))
+        overrides = options.get("set", [])
+        if isinstance(overrides, str):
+            overrides = [overrides]
+        return WorkflowStudy(file, [str(one) for one in overrides], options)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None

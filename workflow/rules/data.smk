@@ -1,0 +1,19 @@
+# Rows, token ids and the encoder of a study, checked and prepared once.
+
+
+rule prepare:
+    input:
+        sources=STUDY.source_files,
+    output:
+        checks=STUDY.layout.checks,
+        examples=[STUDY.layout.examples(task) for task in STUDY.config.tasks],
+        tokens=[STUDY.layout.tokens(task) for task in STUDY.config.tasks],
+    params:
+        definition=STUDY.data_definition,
+        study=lambda wildcards, output: STUDY.arguments,
+    log:
+        STUDY.layout.root / "logs" / "prepare.log",
+    message:
+        "prepare the data and the encoder of study " + STUDY.config.name
+    shell:
+        "python -m weightwise prepare {params.study} 2> >(tee {log} >&2)"

@@ -1,0 +1,47 @@
+# Figures and the HTML report, and the same figures for `snakemake --report`.
+
+
+rule figures:
+    input:
+        scores=rules.collect.output,
+        tables=rules.tables.output,
+        code=STUDY.modules("figures/*.py"),
+    output:
+        index=STUDY.layout.figures / "index.json",
+        kinds=[
+            report(
+                directory(STUDY.layout.figures / kind),
+                patterns=["{name}.svg"],
+                caption=f"../report/{kind}.rst",
+                category="Figures",
+                subcategory=kind,
+            )
+            for kind in STUDY.figure_kinds
+        ],
+    params:
+        study=lambda wildcards, output: STUDY.arguments,
+        report=STUDY.report_definition,
+    message:
+        "draw the figures"
+    shell:
+        "python -m weightwise figures {params.study}"
+
+
+rule report:
+    input:
+        scores=rules.collect.output,
+        tables=rules.tables.output,
+        figures=rules.figures.output,
+        checks=STUDY.layout.checks,
+        code=STUDY.modules("report/*.py", "report/templates/*"),
+    output:
+        report(STUDY.layout.report, caption="../report/report.rst", category="Results"),
+    params:
+        study=lambda wildcards, output: STUDY.arguments,
+        report=STUDY.report_definition,
+        reports=lambda wildcards, output: STUDY.layout.reports,
+        partial="--partial" if STUDY.partial else "",
+    message:
+        "write the report"
+    shell:
+        "python -m weightwise report {params.study} --reports {params.reports} {params.partial}"

@@ -1,0 +1,48 @@
+# The runs. Results go to the run store, which Snakemake does not own; a job declares markers only.
+# The fingerprint of a run's configuration is part of its marker's name, so a changed configuration
+# makes exactly the runs due that it changes, and packing (runs_per_job) makes none due.
+
+TRAINING_INPUTS = {
+    "checks": STUDY.layout.checks,
+    "tokens": [STUDY.layout.tokens(task) for task in STUDY.config.tasks],
+    # Training modules, not plotting ones: editing one of them makes runs due.
+    "code": STUDY.training_modules,
+}
+TRAIN = "python -m weightwise.train {output} --study {params.study} --log"
+
+if STUDY.config.runs_per_job == 1:
+
+    rule train:
+        input:
+            **TRAINING_INPUTS,
+        output:
+            STUDY.layout.root / "done" / "{run}-{fingerprint}.json",
+        wildcard_constraints:
+            run=".+/seed-[0-9-]+",
+            fingerprint="[0-9a-f]{{16}}",
+        params:
+            study=lambda wildcards, output: STUDY.arguments,
+        threads: STUDY.config.threads
+        message:
+            "train {wildcards.run}"
+        shell:
+            TRAIN
+
+else:
+
+    for number, pack in enumerate(STUDY.packs, start=1):
+
+        rule:
+            name:
+                f"train_{number}"
+            input:
+                **TRAINING_INPUTS,
+            output:
+                pack,
+            params:
+                study=lambda wildcards, output: STUDY.arguments,
+            threads: STUDY.config.threads
+            message:
+                f"train pack {number} of {len(STUDY.packs)} ({len(pack)} runs)"
+            shell:
+                TRAIN
