@@ -219,7 +219,7 @@ def schema() -> None:
     """Print the JSON schema of a study's file."""
     from weightwise.config.document import json_schema
 
-    print(json_schema())
+    print(json_schema(), end="")
 
 
 @app.command()

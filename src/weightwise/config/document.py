@@ -28,17 +28,21 @@ def json_schema() -> str:
 
 def key_table() -> str:
     """A Markdown table of all keys with types, defaults and meanings."""
-    return HEADER + "\n".join(_rows(StudyConfig, "")) + "\n"
+    return HEADER + "\n".join(_rows(StudyConfig, "", {})) + "\n"
 
 
-def _rows(model: type[BaseModel], prefix: str) -> list[str]:
+def _rows(model: type[BaseModel], prefix: str, seen: dict[type[BaseModel], str]) -> list[str]:
+    """Rows of a model's keys; a model that was shown before is referred to."""
+    if model in seen:
+        return [f"| `{prefix}...` | | | as `{seen[model]}...` |"]
+    seen[model] = prefix
     rows = []
     for name, field in model.model_fields.items():
         key = prefix + name
         meaning = " ".join((field.description or "").split()).replace("|", "\\|")
         rows.append(f"| `{key}` | {_type(field.annotation)} | {_default(field)} | {meaning} |")
         for inner, where in _models(field.annotation, key):
-            rows += _rows(inner, where + ".")
+            rows += _rows(inner, where + ".", seen)
     return rows
 
 

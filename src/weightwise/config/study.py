@@ -5,8 +5,16 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
+from weightwise.combine import COMBINERS
 from weightwise.config.base import Name, Strict, nearest
 from weightwise.config.sources import EncoderConfig
 from weightwise.config.tasks import TaskConfig
@@ -28,8 +36,21 @@ def exact_decimal(value: Any) -> str:
     return text if text not in ("-0", "") else "0"
 
 
+def known_combiner(name: str) -> str:
+    """The name of a registered combiner.
+
+    Raises ValueError naming the nearest known one.
+    """
+    if name not in STUDY_COMBINERS:
+        raise ValueError(f"unknown combiner '{name}'; {nearest(name, STUDY_COMBINERS)}")
+    return name
+
+
+# A single task's baseline is no combiner to choose: it is always run.
+STUDY_COMBINERS = sorted(set(COMBINERS) - {"baseline"})
 Alpha = Annotated[str, BeforeValidator(exact_decimal)]
-Combiner = Literal["addition", "unitary", "pcgrad"]
+RESERVED = ("downloads", "runs")
+Combiner = Annotated[str, AfterValidator(known_combiner), WithJsonSchema({"enum": STUDY_COMBINERS})]
 
 
 class UpTo(Strict):
@@ -91,6 +112,14 @@ class StudyConfig(Strict):
     Changes no result and makes nothing due again."""
     report: ReportConfig = ReportConfig()
     """The report."""
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_free(cls, name: str) -> str:
+        if name.lower() in RESERVED:
+            # Their folders below results/ are shared by all studies.
+            raise ValueError(f"a study cannot be called '{name}'; choose another name")
+        return name
 
     @field_validator("tasks")
     @classmethod

@@ -54,7 +54,7 @@ class TaskConfig(Strict):
     output: Output | None = None
     """Output of a regression head; null: `training.output`."""
     data: DataConfig
-    """Rows."""
+    """Where the rows come from and which of them are used."""
     licence: str | None = None
     """Licence and credit of the data, shown in the report."""
 

@@ -63,13 +63,24 @@ class _Checkpoint:
             plain = plain.replace("LayerNorm.gamma", "LayerNorm.weight")
             self.names[plain.replace("LayerNorm.beta", "LayerNorm.bias")] = name
 
-    def get(self, name: str) -> torch.Tensor:
+    def get(self, name: str, shape: list[int]) -> torch.Tensor:
+        """A tensor in fp32.
+
+        Raises:
+            UserError: it is missing, or of another shape.
+        """
         if name not in self.names:
             raise UserError(
                 f"{self.path}: tensor '{name}' is missing: this is not a checkpoint of the "
                 "architecture in the config.json beside it"
             )
-        return self.file.get_tensor(self.names[name]).float()
+        tensor = self.file.get_tensor(self.names[name]).float()
+        if list(tensor.shape) != shape:
+            raise UserError(
+                f"{self.path}: tensor '{name}' has shape {list(tensor.shape)}, config.json says "
+                f"{shape}"
+            )
+        return tensor
 
 
 def layers_kept(layers: int | Sequence[int] | None, available: int) -> list[int]:
@@ -119,6 +130,11 @@ def load_encoder(
     config = dataclasses.replace(config, num_hidden_layers=len(numbers))
     kept = config
     if vocabulary is not None:
+        if vocabulary[-1] >= config.vocab_size:
+            raise UserError(
+                f"{folder}: the tokenizer gives token id {vocabulary[-1]}, but the checkpoint has "
+                f"{config.vocab_size} word embeddings: the two do not belong together"
+            )
         kept = dataclasses.replace(kept, vocab_size=len(vocabulary))
     if longest is not None:
         if longest > config.max_position_embeddings:
@@ -138,12 +154,8 @@ def load_encoder(
             weights[name] = torch.zeros(empty.shape)
             continue
         published = _published_names(name, numbers)
-        tensor = torch.cat([checkpoint.get(n) for n in published])
-        if tensor.shape != empty.shape:
-            raise UserError(
-                f"{checkpoint.path}: tensor '{published[0]}' has shape "
-                f"{list(tensor.shape)}, config.json says {list(empty.shape)}"
-            )
+        shape = [empty.shape[0] // len(published), *empty.shape[1:]]
+        tensor = torch.cat([checkpoint.get(n, shape) for n in published])
         if not torch.isfinite(tensor).all():
             raise UserError(f"{checkpoint.path}: '{published[0]}' is not finite")
         if name == "word_embeddings.weight" and vocabulary is not None:

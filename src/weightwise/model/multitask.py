@@ -52,7 +52,8 @@ class MultiTaskModel(nn.Module):
             encoder_folder, layers, training.encoder_dropout, vocabulary, longest
         )
         hidden = self.encoder.config.hidden_size
-        self.heads = nn.ModuleDict()
+        # No ModuleDict: it refuses names with dots, and names such as "type".
+        self.heads: dict[str, Head] = {}
         self.targets: dict[str, Target] = {}
         self.representations: dict[str, str] = {}
         self.pairs: dict[str, str | None] = {}
@@ -74,6 +75,7 @@ class MultiTaskModel(nn.Module):
             low, high = task.range or (0.0, 1.0)
             target = Target(task.kind, task.output or training.output, low, high)
             target.start_at(head, label_means[name])
+            self.add_module(f"head_{len(self.heads)}", head)
             self.heads[name] = head
             self.targets[name] = target
         if "pooler" in self.representations.values() and not self.encoder.has_pooler:

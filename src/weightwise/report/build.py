@@ -153,8 +153,7 @@ def _width(path: Path) -> int:
 def _encoder(study: StudyConfig | None, facts: dict[str, Any]) -> str:
     known = facts.get("encoder") or {}
     if known.get("source"):
-        layers = f", {known['layers']} layers" if known.get("layers") else ""
-        return f"{known['source']}{layers}"
+        return f"{known['source']}{_layers(known.get('layers'))}"
     if study is None:
         return ""
     source = study.encoder.source
@@ -162,6 +161,12 @@ def _encoder(study: StudyConfig | None, facts: dict[str, Any]) -> str:
         (getattr(source, k) for k in ("model", "package", "path") if hasattr(source, k)), ""
     )
     return f"{source.type} {told}".strip()
+
+
+def _layers(kept: object) -> str:
+    if isinstance(kept, list):
+        return f", {len(kept)} layers kept (numbers {', '.join(map(str, kept))})"
+    return f", first {kept} layers" if kept else ""
 
 
 def _read_json(path: str | Path, default: Any) -> Any:

@@ -1,0 +1,71 @@
+"""The command line: what it prints, and how it refuses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from weightwise.cli import app
+from weightwise.published import published_path
+
+runner = CliRunner()
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    """The real program, as a user starts it."""
+    return subprocess.run(
+        [sys.executable, "-m", "weightwise", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_plan_counts_the_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    done = runner.invoke(app, ["plan", "config.yaml", "--results", str(tmp_path), "--runs"])
+    assert done.exit_code == 0
+    assert "63 runs, 0 done, 63 to do" in done.stdout
+    assert "SEN+PAR/unitary-0.3/default/seed-2" in done.stdout
+
+
+def test_analyse_gives_the_papers_figures(tmp_path):
+    done = runner.invoke(
+        app, ["analyse", str(published_path("pairing_absolute")), "--out", str(tmp_path)]
+    )
+    assert done.exit_code == 0, done.output
+    fits = pd.read_csv(tmp_path / "tables" / "regressions.csv")
+    fits = fits[fits["variant"] == "appendix_b"].set_index(["task", "group"])["r_squared"]
+    assert fits.round(3).to_dict() == {
+        ("SEN", "SEN+PAR"): 0.644,
+        ("SEN", "SEN+SIM"): 0.909,
+        ("PAR", "SEN+PAR"): 0.939,
+        ("PAR", "PAR+SIM"): 0.897,
+        ("SIM", "SEN+SIM"): 0.802,
+        ("SIM", "PAR+SIM"): 0.901,
+    }
+    assert "0.644" in done.stdout
+    assert (tmp_path / "index.html").stat().st_size > 100_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("plan", "nowhere.yaml"), ["nowhere.yaml", "cannot be read"]),
+        (("plan", "--set", "sedes=[1]"), ["unknown key 'sedes'", "'seeds'"]),
+        (("analyse", "nowhere.csv", "--out", "x"), ["nowhere.csv"]),
+        (("train", "SEN/baseline/default/seed-99"), ["has no run", "weightwise plan"]),
+    ],
+)
+def test_what_is_wrong_is_one_line(arguments, words):
+    done = run(*arguments)
+    assert done.returncode == 2
+    said = " ".join(done.stderr.split())
+    for word in words:
+        assert word in said
+    assert "Traceback" not in done.stderr

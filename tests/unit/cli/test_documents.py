@@ -1,0 +1,65 @@
+"""What is generated from the typed configuration is in step with it; shipped studies load."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from weightwise.config import load_study
+from weightwise.config.document import json_schema, key_table
+from weightwise.grid import Grid
+from weightwise.workflow import WorkflowStudy
+
+ROOT = Path(__file__).resolve().parents[3]
+STUDIES = sorted((ROOT / "workflow" / "studies").glob("*.yaml"))
+
+
+def test_the_key_table_is_in_step():
+    assert (ROOT / "docs" / "configuration.md").read_text("utf-8") == key_table()
+
+
+def test_the_schema_is_in_step_and_knows_the_combiners():
+    assert (ROOT / "docs" / "study.schema.json").read_text("utf-8") == json_schema()
+    combiners = json.loads(json_schema())["properties"]["combiners"]
+    assert combiners["items"]["enum"] == ["addition", "pcgrad", "unitary"]
+
+
+def test_every_key_is_documented():
+    for line in key_table().splitlines():
+        if line.startswith("| `") and not line.startswith("| `key"):
+            key, _, _, meaning = (part.strip() for part in line.strip("|").split(" | "))
+            assert len(meaning.strip(" |")) > 5, key
+
+
+@pytest.mark.parametrize("path", [ROOT / "config.yaml", *STUDIES], ids=lambda path: path.stem)
+def test_shipped_studies_load(path):
+    assert Grid(load_study(path)).runs
+
+
+def test_the_pairing_study_is_the_papers_grid():
+    grid = Grid(load_study(ROOT / "workflow" / "studies" / "pairing.yaml"))
+    assert len(grid.cells) == 36 * 5
+    assert len(grid.runs) == 33 * 5  # equal weights and addition are one method, run once
+    training = grid.study.training
+    assert (training.epochs, training.batch_size, training.learning_rate) == (10, 8, 1e-5)
+    assert (training.weight_decay, training.epsilon, training.dropout) == (0.01, 1e-6, 0.5)
+    assert (training.pair, training.representation, training.head) == ("joint", "cls", "hidden")
+
+
+def test_the_small_pairing_study_differs_by_configuration_only():
+    small = Grid(load_study(ROOT / "workflow" / "studies" / "pairing-small.yaml"))
+    whole = Grid(load_study(ROOT / "workflow" / "studies" / "pairing.yaml"))
+    assert {c.id for c in small.cells if c.seed == 1} == {c.id for c in whole.cells if c.seed == 1}
+    assert small.study.tasks["PAR"].data.dev is None
+
+
+def test_what_decides_the_data_and_what_does_not():
+    def definition(*changes: str) -> str:
+        return WorkflowStudy(ROOT / "config.yaml", changes, {}).data_definition
+
+    assert definition() == definition("seeds=[7]", "training.epochs=9")
+    assert definition() != definition("tasks.SEN.cut_points=[-2, -1, 1, 3]")
+    assert definition() != definition("study_seed=1")
+    assert definition() != definition("encoder.max_length=64")

@@ -1,0 +1,263 @@
+"""One step: its gradient is that of the combined loss, and says when it is none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from core_helpers import make_study, random_batch
+
+from weightwise.combine import make_combiner
+from weightwise.combine.pcgrad import PCGrad
+from weightwise.model.multitask import MultiTaskModel
+from weightwise.train.engine import Diverged, Engine, gramian_of, lowest_cosines
+
+NAMES = ("SEN", "PAR", "SIM")
+
+
+@pytest.fixture
+def model(checkpoint):
+    """`model(names)` -> a model without dropout, in double precision."""
+
+    def make(names=NAMES, changes=None, double=True):
+        study = make_study(checkpoint.parent, training={"dropout": 0.0, "encoder_dropout": 0.0})
+        tasks = {t: study.tasks[t].model_copy(update=(changes or {}).get(t, {})) for t in names}
+        means = dict.fromkeys(tasks, 2.0)
+        made = MultiTaskModel(tasks, study.training, checkpoint, None, None, None, means, 0, 1)
+        return made.double() if double else made
+
+    return make
+
+
+def batches(names=NAMES, seed: int = 0) -> dict:
+    made = {}
+    for k, name in enumerate(names):
+        classes = {"SEN": 3, "PAR": 2}.get(name)
+        batch = random_batch(10 * seed + k, pair=name != "SEN", classes=classes, count=6)
+        packed = batch.packed
+        vars(packed)["mask"] = packed.mask.double()
+        vars(packed)["lengths"] = packed.lengths.double()
+        vars(batch)["labels"] = batch.labels.double()
+        made[name] = batch
+    return made
+
+
+def engine_of(model, combiner, weights=None, seed=0):
+    generators = {t: torch.Generator().manual_seed(0) for t in model.heads}
+    return Engine(model, make_combiner(combiner, weights, np.random.default_rng(seed)), generators)
+
+
+def separate(model, given) -> dict[str, dict[str, torch.Tensor]]:
+    """Every task's gradient of every parameter that it has, by plain autograd."""
+    found = {}
+    for task, batch in given.items():
+        model.zero_grad(set_to_none=True)
+        model.loss(task, batch).backward()
+        found[task] = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad(set_to_none=True)
+    return found
+
+
+def trunk(gradients: dict[str, torch.Tensor]) -> torch.Tensor:
+    return torch.cat([v.reshape(-1) for k, v in gradients.items() if k.startswith("encoder.")])
+
+
+def heads(gradients: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {k: v for k, v in gradients.items() if not k.startswith("encoder.")}
+
+
+def current(model) -> dict[str, torch.Tensor]:
+    return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+
+def assert_same(one: dict, other: dict, **tolerance) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.allclose(one[name], other[name], **({"atol": 1e-10} | tolerance)), name
+
+
+@pytest.mark.parametrize(
+    ("combiner", "weights"),
+    [("addition", (1.0, 1.0, 1.0)), ("unitary", (0.2, 0.5, 0.3)), ("unitary", (0.0, 1.0, 0.0))],
+)
+def test_gradient_is_that_of_the_weighted_sum(model, combiner, weights):
+    made, given = model(), batches()
+    engine = engine_of(made, combiner, weights)
+    record = engine.step(given)
+    mine = current(made)
+    made.zero_grad(set_to_none=True)
+    losses = [made.loss(t, b) for t, b in given.items()]
+    sum(w * x for w, x in zip(weights, losses, strict=True)).backward()
+    assert_same(mine, current(made))
+    assert mine["encoder.word_embeddings.weight"].shape == (60, 32)
+    assert record.losses == pytest.approx([float(x) for x in losses])
+    assert record.weights.tolist() == list(weights)
+    assert np.isnan(record.cosines).all()
+    assert not record.acted
+
+
+def test_rows_of_the_last_step_are_forgotten(model):
+    made = model()
+    engine = engine_of(made, "addition")
+    engine.step(batches(seed=0))
+    made.zero_grad(set_to_none=True)
+    engine.step(batches(seed=1))
+    mine = current(made)
+    assert_same(mine, {n: sum(s[n] for s in separate(made, batches(seed=1)).values() if n in s)
+                       for n in mine})
+    used = torch.cat([b.packed.ids for b in batches(seed=1).values()]).unique()
+    before = torch.cat([b.packed.ids for b in batches(seed=0).values()]).unique()
+    assert len(set(before.tolist()) - set(used.tolist())) > 0
+    rows = mine["encoder.word_embeddings.weight"].abs().sum(1) > 0
+    assert set(rows.nonzero()[:, 0].tolist()) == set(used.tolist())
+
+
+def test_clipping_of_the_last_step_leaves_no_trace(model):
+    """The table's gradient is kept between steps; whoever scales it must not reach the next."""
+    made = model()
+    engine = engine_of(made, "addition")
+    engine.step(batches())
+    mine = current(made)
+    torch.nn.utils.clip_grad_norm_([p for _, p in made.trunk_parameters()], 1e-3)
+    made.zero_grad(set_to_none=True)
+    engine.step(batches())
+    assert_same(mine, current(made))
+
+
+def conflicting(model) -> dict:
+    """A SIM batch, and the same texts with other labels as PAR: their gradients conflict."""
+    for seed in range(40):
+        given = batches(seed=seed)
+        flat = [trunk(g) for g in separate(model, given).values()]
+        if min(float(flat[i] @ flat[j]) for i, j in ((0, 1), (0, 2), (1, 2))) < 0:
+            return given
+    raise AssertionError("no conflict found")
+
+
+def test_pcgrad_combines_the_trunk_and_leaves_the_heads(model):
+    made = model()
+    given = conflicting(made)
+    parts = separate(made, given)
+    flat = np.array([trunk(g).numpy() for g in parts.values()])
+    engine = engine_of(made, "pcgrad", seed=3)
+    record = engine.step(given)
+    want = PCGrad(None, np.random.default_rng(3))(flat @ flat.T, np.ones(3))
+    assert record.weights == pytest.approx(want, abs=1e-4)
+    assert record.acted
+    mine = current(made)
+    assert np.allclose(trunk(mine), record.weights @ flat, atol=1e-10)
+    assert_same(heads(mine), {k: v for g in parts.values() for k, v in heads(g).items()})
+
+
+def test_unitary_scales_the_heads(model):
+    made, given = model(), batches()
+    parts = separate(made, given)
+    engine_of(made, "unitary", (0.2, 0.5, 0.3)).step(given)
+    scaled = {
+        k: v * w
+        for g, w in zip(parts.values(), (0.2, 0.5, 0.3), strict=True)
+        for k, v in heads(g).items()
+    }
+    assert_same(heads(current(made)), scaled)
+
+
+def test_record_of_surgery(model):
+    made, given = model(), batches()
+    flat = [trunk(g) for g in separate(made, given).values()]
+    record = engine_of(made, "pcgrad").step(given)
+    cosine = torch.nn.functional.cosine_similarity
+    pairs = [[float(cosine(a, b, dim=0)) for b in flat if b is not a] for a in flat]
+    assert record.cosines == pytest.approx([min(p) for p in pairs], abs=1e-4)
+    assert record.losses == pytest.approx([float(made.loss(t, b)) for t, b in given.items()])
+
+
+def test_surgery_needs_no_common_representation(model):
+    """One task reads the pooler, the other does not: its gradient there is zero."""
+    made = model(("SEN", "SIM"), {"SIM": {"representation": "pooler"}})
+    given = batches(("SEN", "SIM"))
+    engine_of(made, "addition").step(given)
+    pooled = current(made)["encoder.pooler.weight"]
+    made.zero_grad(set_to_none=True)
+    record = engine_of(made, "pcgrad").step(given)
+    assert torch.allclose(made.encoder.pooler.weight.grad, pooled * record.weights[1])
+
+
+def test_single_precision_step(model):
+    made = model(double=False)
+    given = {t: b for t, b in batches().items()}
+    for batch in given.values():
+        vars(batch.packed)["mask"] = batch.packed.mask.float()
+        vars(batch.packed)["lengths"] = batch.packed.lengths.float()
+        vars(batch)["labels"] = batch.labels.float()
+    parts = separate(made, given)
+    engine_of(made, "addition").step(given)
+    mine = current(made)
+    summed = {n: sum(p[n] for p in parts.values() if n in p) for n in mine}
+    assert_same(mine, summed, rtol=1e-4, atol=1e-5)
+
+
+def test_gramian_is_that_of_the_flat_gradients():
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(4, 3), (7,), (2, 2, 2)]
+    lists = [[torch.randn(s, generator=generator) for s in shapes] for _ in range(4)]
+    flat = np.array([torch.cat([t.reshape(-1) for t in g]).double().numpy() for g in lists])
+    gramian = gramian_of(lists)
+    assert gramian.dtype == np.float64
+    assert np.allclose(gramian, flat @ flat.T, rtol=1e-5, atol=1e-5)
+    assert np.array_equal(gramian, gramian.T)
+
+
+def test_lowest_cosines():
+    gramian = np.array([[4.0, -2.0, 1.0], [-2.0, 4.0, 3.0], [1.0, 3.0, 9.0]])
+    assert lowest_cosines(gramian) == pytest.approx([-0.5, -0.5, 1 / 6])
+    assert np.isnan(lowest_cosines(np.ones((1, 1)))).all()
+    zero = np.array([[0.0, 0.0, 0.0], [0.0, 1.0, 0.5], [0.0, 0.5, 1.0]])
+    assert np.isnan(lowest_cosines(zero)[0])
+    assert lowest_cosines(zero)[1:] == pytest.approx([0.5, 0.5])
+    assert gramian[0, 0] == 4.0
+
+
+@pytest.mark.parametrize("combiner", ["addition", "pcgrad"])
+def test_loss_that_is_not_finite_names_its_task(model, combiner):
+    made = model()
+    with torch.no_grad():
+        made.heads["PAR"].last.bias.fill_(float("nan"))
+    with pytest.raises(Diverged, match="the loss of task PAR is nan"):
+        engine_of(made, combiner).step(batches())
+
+
+@pytest.mark.parametrize("combiner", ["addition", "pcgrad"])
+def test_gradient_that_is_not_finite_names_its_task(model, combiner):
+    """A finite loss whose gradient is not: the step may not be taken."""
+    made = model()
+    loss = made.loss
+
+    def poisoned(task, *arguments):
+        value = loss(task, *arguments)
+        if task == "SIM":
+            value.register_hook(lambda grad: grad * float("inf"))
+        return value
+
+    made.loss = poisoned
+    with pytest.raises(Diverged, match="gradient"):
+        engine_of(made, combiner).step(batches())
+
+
+def test_the_same_noise_in_every_arm(checkpoint):
+    """A task's dropout stream is its own, so its first loss is the same alone and in a group."""
+    study = make_study(checkpoint.parent, training={"dropout": 0.4})
+
+    def first_loss(names, combiner):
+        tasks = {t: study.tasks[t] for t in names}
+        means = dict.fromkeys(tasks, 2.0)
+        made = MultiTaskModel(tasks, study.training, checkpoint, None, None, None, means, 0, 1)
+        given = {
+            t: random_batch(NAMES.index(t), pair=t != "SEN", classes=2 if t != "SIM" else None)
+            for t in names
+        }
+        record = engine_of(made, combiner).step(given)
+        return dict(zip(names, record.losses, strict=True))
+
+    alone = first_loss(("SEN",), "baseline")["SEN"]
+    for combiner in ("addition", "pcgrad"):
+        assert first_loss(("PAR", "SEN"), combiner)["SEN"] == alone

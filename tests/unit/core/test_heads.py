@@ -1,0 +1,133 @@
+"""Heads, losses and read-outs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from weightwise.model.heads import HEADS, Head, Target
+
+
+def make_head(kind: str = "hidden", width: int = 16, outputs: int = 1, seed: int = 0, p=0.5):
+    return Head(kind, width, 12, outputs, p, torch.Generator().manual_seed(seed))
+
+
+def states(count: int = 64, width: int = 16) -> torch.Tensor:
+    return torch.randn(count, width, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize("outputs", [1, 5])
+def test_shapes(kind, outputs):
+    assert make_head(kind, outputs=outputs)(states()).shape == (64, outputs)
+
+
+def test_unknown_head():
+    with pytest.raises(ValueError, match="unknown head"):
+        make_head("tall")
+
+
+def test_layers_of_each_kind():
+    x = states()
+    for kind, between in (("hidden", F.relu), ("tanh2", torch.tanh), ("linear", None)):
+        head = make_head(kind)
+        inner = x if between is None else between(head.between(x))
+        assert torch.equal(head(x), head.last(inner))
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_dropout_of_each_kind(kind):
+    """`hidden` drops twice, the others once."""
+    head, x = make_head(kind), states()
+    generator = torch.Generator().manual_seed(2)
+    first = torch.empty_like(x).bernoulli_(0.5, generator=generator) / 0.5
+    want = x * first
+    if kind == "hidden":
+        want = F.relu(head.between(want))
+        want = want * torch.empty_like(want).bernoulli_(0.5, generator=generator) / 0.5
+    elif kind == "tanh2":
+        want = torch.tanh(head.between(want))
+    assert torch.allclose(head(x, torch.Generator().manual_seed(2)), head.last(want), atol=1e-6)
+
+
+def test_first_weights_come_from_the_generator():
+    one = make_head(seed=1).state_dict()
+    torch.manual_seed(5)
+    again, other = make_head(seed=1).state_dict(), make_head(seed=2).state_dict()
+    for name, value in one.items():
+        assert torch.equal(value, again[name])
+        assert not torch.equal(value, other[name])
+    bound = 1 / np.sqrt(16)
+    assert one["between.weight"].abs().max() <= bound
+    assert one["between.weight"].std() == pytest.approx(bound / np.sqrt(3), rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("output", "low", "high"), [("relu", 1, np.inf), ("sigmoid", 1, 5), ("identity", -np.inf, 5.1)]
+)
+def test_range_of_regression_outputs(output, low, high):
+    target = Target("regression", output, 1.0, 5.0)
+    values = target.values(torch.linspace(-20, 5.1, 100)[:, None])
+    assert values.shape == (100,)
+    assert float(values.min()) >= low
+    assert float(values.max()) <= high
+    if output == "identity":
+        assert float(values.min()) == -20
+    else:
+        assert float(values.min()) == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("output", ["relu", "sigmoid", "identity"])
+@pytest.mark.parametrize(("low", "high", "mean"), [(0, 5, 2.7), (0, 5, 0.6), (1, 5, 4.8), (-3, 3, 0)])
+def test_training_starts_at_the_label_mean(output, low, high, mean):
+    head, target = make_head(p=0.0), Target("regression", output, low, high)
+    target.start_at(head, mean)
+    nothing = torch.zeros(1, 16)
+    with torch.no_grad():
+        head.between.bias.zero_()
+        assert float(target.values(head(nothing))) == pytest.approx(mean, abs=1e-4)
+
+
+def test_relu_output_does_not_start_dead():
+    for seed in range(50):
+        head, target = make_head(seed=seed), Target("regression", "relu", 0.0, 5.0)
+        target.start_at(head, 2.7)
+        target.loss(head(states()), torch.full((64,), 2.0)).backward()
+        assert float((target.values(head(states())) > 0).float().mean()) > 0.9
+        assert head.between.weight.grad.abs().sum() > 0
+
+
+def test_other_kinds_start_as_drawn():
+    head = make_head()
+    before = head.last.bias.clone()
+    Target("binary").start_at(head, 0.7)
+    assert torch.equal(head.last.bias, before)
+
+
+def test_losses_are_torchs():
+    outputs, one = torch.randn(9, 4), torch.randn(9, 1)
+    classes = torch.arange(9).remainder(4).float()
+    loss = Target("classification").loss(outputs, classes)
+    assert torch.equal(loss, torch.nn.CrossEntropyLoss()(outputs, classes.long()))
+    yes = (classes > 1).float()
+    want = torch.nn.BCELoss()(torch.sigmoid(one[:, 0]), yes)
+    assert torch.allclose(Target("binary").loss(one, yes), want)
+    for output, function in (("relu", torch.relu), ("identity", lambda x: x)):
+        want = torch.nn.MSELoss()(function(one[:, 0]), classes)
+        assert torch.allclose(Target("regression", output, 0, 5).loss(one, classes), want)
+    want = ((5 * torch.sigmoid(one[:, 0]) - classes) ** 2).mean()
+    assert torch.allclose(Target("regression", "sigmoid", 0, 5).loss(one, classes), want)
+
+
+def test_predictions():
+    prediction, confidence = Target("classification").predict(torch.tensor([[0.0, 2, 1], [3, 0, 0]]))
+    assert prediction.tolist() == [1, 0]
+    assert confidence[0] == pytest.approx(np.exp(2) / (1 + np.exp(2) + np.exp(1)))
+    prediction, confidence = Target("binary").predict(torch.tensor([[-1.0], [2.0], [0.0]]))
+    assert prediction.tolist() == [0, 1, 1]
+    assert confidence.tolist() == pytest.approx([1 / (1 + np.exp(-1)), 1 / (1 + np.exp(-2)), 0.5])
+    prediction, confidence = Target("regression", "relu", 1, 5).predict(torch.tensor([[-1.0], [2.0]]))
+    assert prediction.tolist() == [1, 3]
+    assert confidence is None

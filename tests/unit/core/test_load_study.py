@@ -1,0 +1,246 @@
+"""From a study's file to the typed configuration: what is merged, refused and how it is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
+
+import pytest
+import yaml
+from core_helpers import study_keys
+from pydantic import BaseModel
+
+from weightwise.config import StudyConfig, load_study
+from weightwise.config.load import merge
+from weightwise.config.study import exact_decimal
+from weightwise.errors import UserError
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def study_file(tmp_path: Path):
+    """`study_file(**keys)` writes the tiny study as YAML and returns its path."""
+
+    def write(name: str = "study.yaml", **keys) -> Path:
+        path = tmp_path / name
+        path.write_text(yaml.safe_dump(study_keys(tmp_path, **keys), sort_keys=False))
+        return path
+
+    return write
+
+
+def refusal(path: Path, *assignments: str) -> str:
+    with pytest.raises(UserError) as caught:
+        load_study(path, assignments)
+    return str(caught.value)
+
+
+def test_default_study_is_valid():
+    assert load_study(ROOT / "config.yaml").name == "embedded"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "where", "hint"),
+    [
+        ("combinerz=[addition]", "combinerz", "did you mean 'combiners'?"),
+        ("training.learnin_rate=1", "training", "did you mean 'learning_rate'?"),
+        ("tasks.SEN.lable=x", "tasks.SEN", "did you mean 'label'?"),
+        ("tasks.SEN.data.train.pth=x", "tasks.SEN.data.train", "did you mean 'path'?"),
+        ("encoder.max_lenght=9", "encoder", "did you mean 'max_length'?"),
+        ("zzzzzz=1", "zzzzzz", "known: "),
+    ],
+)
+def test_unknown_key_is_refused_with_the_nearest(study_file, assignment, where, hint):
+    path = study_file()
+    said = refusal(path, assignment)
+    assert str(path) in said
+    assert where in said
+    assert hint in said
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 1.01, "2", "nan", "inf", "much", "", None, True])
+def test_alpha_outside_the_unit_interval_is_refused(study_file, alpha):
+    said = refusal(study_file(alphas=[0.5, alpha]))
+    assert "alphas" in said
+    assert "is outside [0, 1]" in said or "is not a number" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (0.1, "0.1"),
+        (0.1 + 0.2 - 0.2, "0.10000000000000003"),
+        ("0.50", "0.5"),
+        (1e-1, "0.1"),
+        ("1e-1", "0.1"),
+        (1e-7, "0.0000001"),
+        (" .4 ", "0.4"),
+        (0, "0"),
+        (-0.0, "0"),
+        (1, "1"),
+        ("1.000", "1"),
+    ],
+)
+def test_alphas_are_exact_decimals(given, text):
+    assert exact_decimal(given) == text
+
+
+def test_alphas_that_are_one_number_are_refused(study_file):
+    assert "given twice: 0.5" in refusal(study_file(alphas=[0.5, "0.50"]))
+
+
+def test_unknown_task_in_a_grouping(study_file):
+    said = refusal(study_file(groupings=[["SEN", "PARR"]]))
+    assert "unknown task 'PARR'" in said
+    assert "did you mean 'PAR'?" in said
+
+
+@pytest.mark.parametrize("groupings", [[["SEN", "SEN"]], [[]]])
+def test_grouping_with_a_repeat_or_nothing_is_refused(study_file, groupings):
+    assert "groupings" in refusal(study_file(groupings=groupings))
+
+
+def test_study_may_not_take_the_name_of_a_shared_folder(study_file):
+    """results/runs/ is the store and results/downloads/ the cache."""
+    for name in ("runs", "downloads", "Runs"):
+        assert name in refusal(study_file(), f"name={name}")
+
+
+def test_task_names_that_differ_by_case_are_refused(study_file):
+    path = study_file()
+    data = yaml.safe_load(path.read_text())
+    data["tasks"]["sen"] = data["tasks"]["SEN"]
+    path.write_text(yaml.safe_dump(data))
+    assert "differ only by case" in refusal(path)
+
+
+def test_duplicate_key_is_refused(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("name: a\ntraining:\n  epochs: 1\n  epochs: 2\n")
+    assert "'epochs' is given twice" in refusal(path)
+
+
+def test_merge_key_may_be_refined(tmp_path):
+    """`<<: *x` beside an own key is no repeat."""
+    path = tmp_path / "merged.yaml"
+    data = yaml.safe_dump(study_keys(tmp_path))
+    path.write_text(data + "report:\n  <<: &r {title: one, power: 0.9}\n  title: two\n")
+    study = load_study(path)
+    assert (study.report.title, study.report.power) == ("two", 0.9)
+
+
+def test_missing_broken_and_empty_files(tmp_path):
+    assert "cannot be read" in refusal(tmp_path / "none.yaml")
+    for text, said in (("a: [", "not valid YAML"), ("- a", "must be a mapping"), ("", "mapping")):
+        path = tmp_path / "broken.yaml"
+        path.write_text(text)
+        assert said in refusal(path)
+    (tmp_path / "latin.yaml").write_bytes("name: \xe9".encode("latin-1"))
+    assert "not UTF-8" in refusal(tmp_path / "latin.yaml")
+
+
+def test_merge_goes_key_by_key_and_replaces_the_rest():
+    base = {"a": {"x": 1, "y": 2}, "list": [1, 2], "s": 1}
+    over = {"a": {"y": 3}, "list": [9], "s": {"z": 1}}
+    assert merge(base, over) == {"a": {"x": 1, "y": 3}, "list": [9], "s": {"z": 1}}
+    assert base == {"a": {"x": 1, "y": 2}, "list": [1, 2], "s": 1}
+
+
+def test_source_of_another_type_replaces_the_whole_source():
+    base = {"train": {"type": "package", "package": "p", "format": "tsv"}}
+    same = {"train": {"type": "package", "version": "2"}}
+    other = {"train": {"type": "file", "path": "x"}}
+    assert merge(base, same)["train"] == base["train"] | same["train"]
+    assert merge(base, other) == other
+
+
+def test_extends_refines_its_parent(study_file, tmp_path):
+    study_file("parent.yaml")
+    (tmp_path / "sub").mkdir()
+    child = tmp_path / "sub" / "child.yaml"
+    child.write_text(
+        "extends: ../parent.yaml\nname: child\ntraining: {epochs: 7}\n"
+        "tasks: {SEN: {data: {test: null}}}\nseeds: [4]\n"
+    )
+    study = load_study(child)
+    assert study.name == "child"
+    assert (study.training.epochs, study.training.batch_size) == (7, 8)
+    assert study.tasks["SEN"].data.test is None
+    assert study.tasks["SEN"].data.dev.path == "SEN-dev.csv"
+    assert study.tasks["PAR"].data.test is not None
+    assert list(study.tasks) == ["SEN", "PAR", "SIM"]
+    assert study.seeds == (4,)
+
+
+def test_extends_in_a_circle_is_refused(tmp_path):
+    (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
+    (tmp_path / "b.yaml").write_text("extends: ./a.yaml\n")
+    assert "circle" in refusal(tmp_path / "a.yaml")
+
+
+def test_extends_names_the_file_that_is_missing(tmp_path):
+    (tmp_path / "a.yaml").write_text("extends: gone.yaml\n")
+    assert "gone.yaml: cannot be read" in refusal(tmp_path / "a.yaml")
+
+
+def test_assignments(study_file):
+    study = load_study(
+        study_file(),
+        [
+            "training.epochs=2",
+            "training.learning_rate=2e-5",
+            "seeds=[7, 8]",
+            "tasks.SIM.data.limit.train=10",
+            "report.title=a=b",
+        ],
+    )
+    assert study.training.epochs == 2
+    assert study.training.learning_rate == 2e-5
+    assert study.training.batch_size == 8
+    assert study.seeds == (7, 8)
+    assert study.tasks["SIM"].data.limit.train == 10
+    assert study.report.title == "a=b"
+
+
+@pytest.mark.parametrize("assignment", ["training.epochs", "=3", "a..b=1", "seeds=[1"])
+def test_malformed_assignment_is_refused(study_file, assignment):
+    assert f"--set {assignment}" in refusal(study_file(), assignment)
+
+
+def test_value_of_another_type_names_the_key(study_file):
+    assert "training.epochs" in refusal(study_file(), "training.epochs=many")
+
+
+def test_sweep_of_an_unknown_key(study_file):
+    said = refusal(study_file(sweep={"learnin_rate": [1, 2]}))
+    assert "unknown training key 'learnin_rate'" in said
+    assert "did you mean 'learning_rate'?" in said
+    assert "differ" in refusal(study_file(sweep={"epochs": [1, 1]}))
+
+
+def test_data_dir_comes_from_the_environment(study_file, monkeypatch):
+    path = study_file()
+    assert load_study(path).data_dir == str(path.parent / "data")
+    monkeypatch.setenv("WEIGHTWISE_DATA_DIR", "/elsewhere")
+    assert load_study(path).data_dir == "/elsewhere"
+    assert load_study(path, ["data_dir=/mine"]).data_dir == "/elsewhere"
+
+
+def _models(annotation: Any) -> set[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return {annotation}
+    if get_origin(annotation) is Annotated:
+        return _models(get_args(annotation)[0])
+    return set().union(*(_models(part) for part in get_args(annotation)))
+
+
+def test_every_key_is_described():
+    todo, seen = {StudyConfig}, set()
+    while todo:
+        model = todo.pop()
+        seen.add(model)
+        for name, field in model.model_fields.items():
+            assert field.description, f"{model.__name__}.{name} has no docstring"
+            todo |= _models(field.annotation) - seen
+    assert {m.__name__ for m in seen} >= {"TaskConfig", "HubSource", "EncoderHub", "RowFilter"}
