@@ -25,7 +25,6 @@ lint: $(DEVELOPMENT)
 	@ruff check .
 	@ruff format --check .
 	@snakefmt --check Snakefile workflow/rules
-	@snakemake --lint > $(VENV)/lint.log 2>&1 || { cat $(VENV)/lint.log; exit 1; }
 
 format: $(DEVELOPMENT)
 	@ruff check --fix .

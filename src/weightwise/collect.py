@@ -110,7 +110,7 @@ def _state(runs: StudyRuns, run: Cell, record: dict | None) -> dict:
         "status": "done" if record else "failed" if failure else "not run",
         "run": runs.key(run),
         "error": failure["error"] if failure else None,
-        "log": str(runs.layout.log(run)) if failure else None,
+        "log": str(runs.log(run)) if failure else None,
         "precision": found.get("precision"),
         "hardware": found.get("hardware"),
         "parameters": found.get("parameters"),

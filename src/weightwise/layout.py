@@ -67,9 +67,9 @@ class Layout:
         """Note of a run that failed: what and why. Gone when it succeeds."""
         return self.root / "failed" / f"{run.id}.json"
 
-    def log(self, run: Cell) -> Path:
+    def log(self, run: Cell, fingerprint: str) -> Path:
         """Log of a run."""
-        return self.root / "logs" / f"{run.id}.log"
+        return self.root / "logs" / f"{run.id}-{fingerprint}.log"
 
     @property
     def tables(self) -> Path:

@@ -63,6 +63,10 @@ class StudyRuns:
         """Folder of a run's tables in the store."""
         return self.store.folder(self.key(run))
 
+    def log(self, run: Cell) -> Path:
+        """Log of a run."""
+        return self.layout.log(run, self.grid.fingerprint(run))
+
     def failure(self, run: Cell) -> dict | None:
         """The note of a run that failed and has not succeeded since."""
         note = read_json(self.layout.failed(run))

@@ -85,6 +85,14 @@ class WorkflowStudy:
             for pack in self.grid.packs
         ]
 
+    @cached_property
+    def logs(self) -> list[list[Path]]:
+        """Logs of the runs of every job."""
+        return [
+            [self.layout.log(run, self.grid.fingerprint(run)) for run in pack]
+            for pack in self.grid.packs
+        ]
+
     @property
     def training_modules(self) -> list[Path]:
         """Source files whose change makes runs due."""

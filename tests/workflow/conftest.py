@@ -1,4 +1,4 @@
-"""Real Snakemake runs of a tiny real study: three tasks from files, an encoder of random weights."""
+"""Real Snakemake runs of a tiny study: three tasks from files, an encoder of random weights."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from weightwise.model.checkpoint import _published_names
 from weightwise.model.encoder import BertConfig, Encoder
 
 ROOT = Path(__file__).resolve().parents[2]
-GOOD = "good fine great lovely happy bright".split()
-BAD = "bad poor awful dull sad dark".split()
-OTHER = "the a film book song day cat dog house tree river road is was very quite".split()
+GOOD = ["good", "fine", "great", "lovely", "happy", "bright"]
+BAD = ["bad", "poor", "awful", "dull", "sad", "dark"]
+OTHER = "the a film book song day cat dog house tree river road is was very quite".split()  # noqa: SIM905
 
 
 def write_encoder(folder: Path) -> None:

@@ -8,14 +8,19 @@ rule collect:
         checks=STUDY.layout.checks,
         code=STUDY.modules("collect.py"),
     output:
-        [STUDY.layout.tables / f"{name}.parquet" for name in ("scores", "runs", "costs")],
+        [
+            STUDY.layout.tables / f"{name}.parquet"
+            for name in ("scores", "runs", "costs")
+        ],
+    log:
+        STUDY.layout.root / "logs" / "collect.log",
     params:
         study=lambda wildcards, output: STUDY.arguments,
         cells=STUDY.cells_digest,
     message:
         "collect the scores of all runs"
     shell:
-        "python -m weightwise collect {params.study}"
+        "python -m weightwise collect {params.study} 2> >(tee {log} >&2)"
 
 
 rule tables:
@@ -24,10 +29,12 @@ rule tables:
         code=STUDY.modules("collect.py", "analysis/*.py"),
     output:
         [STUDY.layout.tables / f"{name}.parquet" for name in STUDY.analysis_tables],
+    log:
+        STUDY.layout.root / "logs" / "tables.log",
     params:
         study=lambda wildcards, output: STUDY.arguments,
         report=STUDY.report_definition,
     message:
         "analyse the scores"
     shell:
-        "python -m weightwise tables {params.study}"
+        "python -m weightwise tables {params.study} 2> >(tee {log} >&2)"

@@ -8,12 +8,12 @@ rule prepare:
         checks=STUDY.layout.checks,
         examples=[STUDY.layout.examples(task) for task in STUDY.config.tasks],
         tokens=[STUDY.layout.tokens(task) for task in STUDY.config.tasks],
+    log:
+        STUDY.layout.root / "logs" / "prepare.log",
     params:
         definition=STUDY.data_definition,
         study=lambda wildcards, output: STUDY.arguments,
-    log:
-        STUDY.layout.root / "logs" / "prepare.log",
     message:
-        "prepare the data and the encoder of study " + STUDY.config.name
+        f"prepare the data and the encoder of study {STUDY.config.name}"
     shell:
         "python -m weightwise prepare {params.study} 2> >(tee {log} >&2)"

@@ -18,13 +18,15 @@ rule figures:
             )
             for kind in STUDY.figure_kinds
         ],
+    log:
+        STUDY.layout.root / "logs" / "figures.log",
     params:
         study=lambda wildcards, output: STUDY.arguments,
         report=STUDY.report_definition,
     message:
         "draw the figures"
     shell:
-        "python -m weightwise figures {params.study}"
+        "python -m weightwise figures {params.study} 2> >(tee {log} >&2)"
 
 
 rule report:
@@ -36,6 +38,8 @@ rule report:
         code=STUDY.modules("report/*.py", "report/templates/*"),
     output:
         report(STUDY.layout.report, caption="../report/report.rst", category="Results"),
+    log:
+        STUDY.layout.root / "logs" / "report.log",
     params:
         study=lambda wildcards, output: STUDY.arguments,
         report=STUDY.report_definition,
@@ -44,4 +48,4 @@ rule report:
     message:
         "write the report"
     shell:
-        "python -m weightwise report {params.study} --reports {params.reports} {params.partial}"
+        "python -m weightwise report {params.study} --reports {params.reports} {params.partial} 2> >(tee {log} >&2)"

@@ -17,12 +17,16 @@ if STUDY.config.runs_per_job == 1:
             **TRAINING_INPUTS,
         output:
             STUDY.layout.root / "done" / "{run}-{fingerprint}.json",
+        log:
+            STUDY.layout.root / "logs" / "{run}-{fingerprint}.log",
+        benchmark:
+            STUDY.layout.root / "benchmarks" / "{run}-{fingerprint}.tsv"
         wildcard_constraints:
             run=".+/seed-[0-9-]+",
-            fingerprint="[0-9a-f]{{16}}",
+            fingerprint="[0-9a-f]+",
+        threads: STUDY.config.threads
         params:
             study=lambda wildcards, output: STUDY.arguments,
-        threads: STUDY.config.threads
         message:
             "train {wildcards.run}"
         shell:
@@ -39,9 +43,15 @@ else:
                 **TRAINING_INPUTS,
             output:
                 pack,
+            log:
+                STUDY.logs[number - 1],
+            benchmark:
+                STUDY.layout.root
+                / "benchmarks"
+                / f"pack-{pack[0].stem}-{len(pack)}.tsv"
+            threads: STUDY.config.threads
             params:
                 study=lambda wildcards, output: STUDY.arguments,
-            threads: STUDY.config.threads
             message:
                 f"train pack {number} of {len(STUDY.packs)} ({len(pack)} runs)"
             shell:

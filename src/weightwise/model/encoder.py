@@ -101,15 +101,18 @@ class Layer(nn.Module):
         width = hidden // self.heads
         grid = batch.sequences * batch.longest
         packed = self.query_key_value(x)
-        padded = packed.new_zeros(grid, 3 * hidden).index_copy(0, batch.slots, packed)
-        q, k, v = padded.view(batch.sequences, batch.longest, 3, self.heads, width).permute(
-            2, 0, 3, 1, 4
+        # Fillers share the one place beyond the grid.
+        padded = packed.new_zeros(grid + 1, 3 * hidden).index_copy(0, batch.slots, packed)
+        q, k, v = (
+            padded[:grid]
+            .view(batch.sequences, batch.longest, 3, self.heads, width)
+            .permute(2, 0, 3, 1, 4)
         )
         # Written out: with dropout the fused kernels would draw from the global generator.
         scores = (q * (1.0 / math.sqrt(width))) @ k.transpose(-1, -2)
         weights = dropout((scores.to(x.dtype) + batch.mask).softmax(-1), p, generator)
         mixed = weights.to(v.dtype) @ v
-        return mixed.transpose(1, 2).reshape(grid, hidden).index_select(0, batch.slots)
+        return mixed.transpose(1, 2).reshape(grid, hidden).index_select(0, batch.sources)
 
     def forward(
         self,
@@ -180,7 +183,8 @@ class Encoder(nn.Module):
             how: `cls` (first token), `pooler` (BERT's pooler on it) or `mean` (over its tokens).
         """
         if how == "mean":
-            sums = hidden.new_zeros(batch.sequences, hidden.shape[1])
-            return sums.index_add(0, batch.rows, hidden) / batch.lengths[:, None]
+            sums = hidden.new_zeros(batch.sequences + 1, hidden.shape[1])
+            sums = sums.index_add(0, batch.rows, hidden)[:-1]
+            return sums / batch.lengths[:, None].to(hidden.dtype)
         first = hidden.index_select(0, batch.first)
         return torch.tanh(self.pooler(first).to(hidden.dtype)) if how == "pooler" else first

@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     failed = 0
     for run in runs:
         if options.log:
-            _log_to(layout.log(run))
+            _log_to(layout.log(run, grid.fingerprint(run)))
         failed += not _one(run, grid, layout, options, state, terminal)
     return 1 if failed else 0
 
@@ -68,6 +68,7 @@ def _one(run, grid: Grid, layout: Layout, options, state: dict, terminal) -> boo
     from weightwise.train.progress import BarProgress, LogProgress, study_progress
 
     progress = LogProgress() if options.log else BarProgress(run.id)
+    log = layout.log(run, grid.fingerprint(run))
     print(f"run {run.id}", file=sys.stderr)
     try:
         if "prepared" not in state:
@@ -78,9 +79,9 @@ def _one(run, grid: Grid, layout: Layout, options, state: dict, terminal) -> boo
             progress.bar.stop()
         note = layout.failed(run)
         if not note.exists():
-            runner.write_json(note, runner.failure(run, None, error, layout.log(run)))
+            runner.write_json(note, runner.failure(run, None, error, log))
         runner.explain(error, lambda text: print(text, file=sys.stderr, flush=True))
-        print(f"FAILED {run.id}: {error} (log: {layout.log(run)})", file=terminal, flush=True)
+        print(f"FAILED {run.id}: {error} (log: {log})", file=terminal, flush=True)
         return False
     if isinstance(progress, BarProgress):
         progress.stop()

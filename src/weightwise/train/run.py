@@ -73,7 +73,7 @@ def execute(prepared: Prepared, run: Cell, progress: Progress | None = None) -> 
         return key, trained
     except BaseException as error:
         if not isinstance(error, KeyboardInterrupt):
-            write_json(layout.failed(run), failure(run, key, error, layout.log(run)))
+            write_json(layout.failed(run), failure(run, key, error, prepared.log(run)))
         raise
 
 

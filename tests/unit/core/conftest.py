@@ -62,4 +62,3 @@ def fresh(tmp_path: Path):
         return Prepared(study, layout)
 
     return make
-

@@ -75,9 +75,7 @@ def bert_tensors(sizes: dict[str, Any], seed: int = 0) -> dict[str, torch.Tensor
 
 def tokenizer() -> Tokenizer:
     """WordPiece over whole words, framed as BERT frames."""
-    made = Tokenizer(
-        WordPiece(vocab={w: i for i, w in enumerate(VOCABULARY)}, unk_token="[UNK]")
-    )
+    made = Tokenizer(WordPiece(vocab={w: i for i, w in enumerate(VOCABULARY)}, unk_token="[UNK]"))
     made.pre_tokenizer = Whitespace()
     made.add_special_tokens(SPECIAL)
     made.post_processor = TemplateProcessing(

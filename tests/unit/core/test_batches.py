@@ -128,7 +128,9 @@ def test_pack_lays_tokens_one_after_another():
     assert packed.lengths.tolist() == [2, 1, 3]
     assert (packed.sequences, packed.longest) == (3, 3)
     assert (packed.mask[:, 0, 0] == 0).tolist() == [
-        [True, True, False], [True, False, False], [True, True, True]
+        [True, True, False],
+        [True, False, False],
+        [True, True, True],
     ]
 
 

@@ -25,6 +25,7 @@ from weightwise.combine import make_combiner
 from weightwise.data.batches import Framing, make_batch, vocabulary_of
 from weightwise.data.tokens import SpecialTokens
 from weightwise.errors import UserError
+from weightwise.model import encoder as encoder_module
 from weightwise.model.checkpoint import layers_kept, load_encoder
 from weightwise.model.linear import set_product_dtype
 from weightwise.model.multitask import MultiTaskModel
@@ -189,6 +190,25 @@ def test_dropout_follows_the_checkpoint_or_the_study(checkpoint):
     assert torch.equal(states(own), states(none, 1))
     assert torch.equal(states(own, 1), states(own, 1))
     assert not torch.allclose(states(own, 1), states(own, 2), atol=1e-3)
+
+
+def test_dropout_stands_where_bert_has_it(tmp_path, monkeypatch):
+    """After the embeddings' norm; per layer on the attention weights and both outputs."""
+    folder = write_checkpoint(
+        tmp_path / "c", hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.3
+    )
+    calls, original = [], encoder_module.dropout
+
+    def watched(x, p, generator):
+        calls.append((tuple(x.shape), p))
+        return original(x, p, generator)
+
+    monkeypatch.setattr(encoder_module, "dropout", watched)
+    packed = random_batch(8).packed
+    load_encoder(folder)(packed, torch.Generator())
+    hidden = ((len(packed.ids), 32), 0.2)
+    attention = ((packed.sequences, 4, packed.longest, packed.longest), 0.3)
+    assert calls == [hidden, *[attention, hidden, hidden] * 2]
 
 
 def compacted(folder, vocabulary, longest, steps=6, dropout=0.1):
@@ -370,9 +390,7 @@ def test_pairs_and_decoders(checkpoint, pairing, decoder, width):
     keys = {"pair": pairing, "decoder": decoder, "head": "linear", "representation": "mean"}
     study = make_study(checkpoint.parent, training=keys)
     tasks = {"SIM": study.tasks["SIM"]}
-    model = MultiTaskModel(
-        tasks, study.training, checkpoint, None, None, None, {"SIM": 2.0}, 0, 1
-    )
+    model = MultiTaskModel(tasks, study.training, checkpoint, None, None, None, {"SIM": 2.0}, 0, 1)
     batch = random_batch(1, pairing=pairing)
     with torch.no_grad():
         states = model.encoder.represent(model.encoder(batch.packed), batch.packed, "mean")

@@ -80,7 +80,9 @@ def test_range_of_regression_outputs(output, low, high):
 
 
 @pytest.mark.parametrize("output", ["relu", "sigmoid", "identity"])
-@pytest.mark.parametrize(("low", "high", "mean"), [(0, 5, 2.7), (0, 5, 0.6), (1, 5, 4.8), (-3, 3, 0)])
+@pytest.mark.parametrize(
+    ("low", "high", "mean"), [(0, 5, 2.7), (0, 5, 0.6), (1, 5, 4.8), (-3, 3, 0)]
+)
 def test_training_starts_at_the_label_mean(output, low, high, mean):
     head, target = make_head(p=0.0), Target("regression", output, low, high)
     target.start_at(head, mean)
@@ -122,12 +124,16 @@ def test_losses_are_torchs():
 
 
 def test_predictions():
-    prediction, confidence = Target("classification").predict(torch.tensor([[0.0, 2, 1], [3, 0, 0]]))
+    prediction, confidence = Target("classification").predict(
+        torch.tensor([[0.0, 2, 1], [3, 0, 0]])
+    )
     assert prediction.tolist() == [1, 0]
     assert confidence[0] == pytest.approx(np.exp(2) / (1 + np.exp(2) + np.exp(1)))
     prediction, confidence = Target("binary").predict(torch.tensor([[-1.0], [2.0], [0.0]]))
     assert prediction.tolist() == [0, 1, 1]
     assert confidence.tolist() == pytest.approx([1 / (1 + np.exp(-1)), 1 / (1 + np.exp(-2)), 0.5])
-    prediction, confidence = Target("regression", "relu", 1, 5).predict(torch.tensor([[-1.0], [2.0]]))
+    prediction, confidence = Target("regression", "relu", 1, 5).predict(
+        torch.tensor([[-1.0], [2.0]])
+    )
     assert prediction.tolist() == [1, 3]
     assert confidence is None

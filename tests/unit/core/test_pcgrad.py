@@ -143,6 +143,11 @@ def test_zero_gradient(tasks):
     assert weights[0] == 1
 
 
+def test_gradient_whose_square_underflows():
+    gramian = np.array([[1.0, -1e-30], [-1e-30, 0.0]])
+    assert np.isfinite(PCGrad(None, None)(gramian, np.ones(2))).all()
+
+
 def test_opposite_gradients_cancel():
     gradients = np.array([[1.0, 2.0], [-2.0, -4.0]])
     assert np.allclose(combined(gradients, None), 0)

@@ -57,8 +57,11 @@ def test_split_holds_the_texts_in_order(examples, checkpoint, tmp_path):
 
 
 def test_single_texts_have_no_second_side(examples, checkpoint, tmp_path):
-    tokenise(examples([("train", "w1", None, 1.0), ("dev", "w2", None, 0.0)]), checkpoint,
-             tmp_path / "out")
+    tokenise(
+        examples([("train", "w1", None, 1.0), ("dev", "w2", None, 0.0)]),
+        checkpoint,
+        tmp_path / "out",
+    )
     assert load_splits(tmp_path / "out")["train"].b is None
 
 
@@ -141,7 +144,9 @@ def test_checksum_is_that_of_the_content(examples, checkpoint, tmp_path):
 
 def test_checksum_stays_what_it_was(examples, checkpoint, tmp_path):
     """A change here makes every stored run due again."""
-    assert tokenise(examples(ROWS), checkpoint, tmp_path / "out")["checksum"].startswith("ce147076b6f2")
+    assert tokenise(examples(ROWS), checkpoint, tmp_path / "out")["checksum"].startswith(
+        "ce147076b6f2"
+    )
 
 
 @pytest.mark.parametrize("broken", ["absent", "garbage", "no specials"])

@@ -1,0 +1,164 @@
+"""The store: whole runs or none, one writer, keys that change with what decides."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+
+import pytest
+
+from weightwise import store
+from weightwise.files import read_json, write_json, write_text
+from weightwise.store import RunStore, code_version, run_key, training_modules, write_record
+
+
+def write_run(runs: RunStore, key: str, text: str = "x") -> bool:
+    with runs.writing(key) as folder:
+        if folder is None:
+            return False
+        (folder / "table").write_text(text)
+        write_record(folder, {"status": "done", "text": text})
+        return True
+
+
+def visible(runs: RunStore) -> set[str]:
+    return {p.name for p in runs.root.iterdir() if not p.name.endswith(".lock")}
+
+
+def test_run_is_written_once(tmp_path):
+    runs = RunStore(tmp_path / "runs")
+    assert runs.record("k") is None
+    assert write_run(runs, "k", "first")
+    assert not write_run(runs, "k", "second")
+    assert runs.record("k")["text"] == "first"
+    assert visible(runs) == {"k"}
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_exception_while_writing_leaves_nothing(tmp_path, error):
+    runs = RunStore(tmp_path / "runs")
+
+    def interrupted():
+        with runs.writing("k") as folder:
+            write_record(folder, {"status": "done"})
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert visible(runs) == set()
+    assert runs.record("k") is None
+    assert write_run(runs, "k")
+
+
+def test_debris_is_replaced(tmp_path):
+    runs = RunStore(tmp_path / "runs")
+    runs.folder("k").mkdir(parents=True)
+    (runs.folder("k") / "old").write_text("half a run")
+    assert runs.record("k") is None
+    assert write_run(runs, "k")
+    assert not (runs.folder("k") / "old").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"status": "failed"}'])
+def test_broken_record_is_no_finished_run(tmp_path, text):
+    runs = RunStore(tmp_path / "runs")
+    runs.folder("k").mkdir(parents=True)
+    (runs.folder("k") / "run.json").write_text(text)
+    assert runs.record("k") is None
+
+
+def test_two_writers_train_once(tmp_path):
+    runs = RunStore(tmp_path / "runs")
+    inside, seen = threading.Event(), []
+
+    def first():
+        with runs.writing("k") as folder:
+            inside.set()
+            seen.append(other_waits.wait(0.3))
+            write_record(folder, {"status": "done"})
+
+    other_waits = threading.Event()
+    thread = threading.Thread(target=first)
+    thread.start()
+    inside.wait(5)
+    assert not write_run(runs, "k", "second")
+    other_waits.set()
+    thread.join()
+    assert seen == [False]
+    assert "text" not in runs.record("k")
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A copy of the package whose training code may be edited."""
+    copy = tmp_path / "package"
+    shutil.copytree(store.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(store, "PACKAGE", copy)
+    yield copy
+    code_version.cache_clear()
+
+
+def version_after(path, old: str, new: str) -> str:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    code_version.cache_clear()
+    return code_version()
+
+
+def test_code_version_counts_code_alone(package):
+    code_version.cache_clear()
+    first = code_version()
+    engine = package / "train" / "engine.py"
+    assert version_after(engine, '"""One optimisation step', '"""Another sentence') == first
+    assert version_after(engine, "class Engine:\n", "class Engine:  # a remark\n\n") == first
+    docstring = '"""Set `.grad` of the trunk'
+    assert version_after(engine, docstring, '"""Otherwise said: `.grad`') == first
+    assert version_after(package / "grid.py", "def plain", "def plainly") == first
+    (package / "figures" / "new.py").write_text("x = 1")
+    code_version.cache_clear()
+    assert code_version() == first
+    second = version_after(engine, "torch._foreach_add_(combined", "torch._foreach_sub_(combined")
+    assert second != first
+    (package / "combine" / "new.py").write_text("x = 1")
+    code_version.cache_clear()
+    assert code_version() not in (first, second)
+
+
+def test_training_modules_exist():
+    names = {str(p.relative_to(store.PACKAGE)) for p in training_modules()}
+    assert {"train/engine.py", "train/optimiser.py", "model/encoder.py", "seeding.py"} <= names
+    for pattern in store.TRAINING_MODULES:
+        assert list(store.PACKAGE.glob(pattern)), f"{pattern} matches nothing"
+
+
+def test_key_changes_with_every_part():
+    parts = {
+        "definition": {"a": 1},
+        "data": {"SEN": "x"},
+        "encoder": {"sha256": "y"},
+        "epoch_length": 3,
+    }
+    first = run_key(**parts)
+    assert first == run_key(**parts)
+    assert len(first) == 32
+    for change in (
+        {"definition": {"a": 2}},
+        {"data": {"SEN": "z"}},
+        {"encoder": {"sha256": "z"}},
+        {"epoch_length": 4},
+    ):
+        assert run_key(**(parts | change)) != first
+
+
+def test_small_files_appear_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "sub" / "x.json"
+    write_json(path, {"a": "é"})
+    assert read_json(path) == {"a": "é"}
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, {"a": float("nan")})
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "\ud800")
+    assert read_json(path) == {"a": "é"}
+    assert [p.name for p in path.parent.iterdir()] == ["x.json"]
+    assert read_json(tmp_path / "none") is None
