@@ -16,6 +16,9 @@ min_version("9.27")
 
 STUDY = open_study(config, workflow.configfiles)
 
+# Jobs run with the Python that runs Snakemake, be its environment activated or not.
+shell.prefix(STUDY.shell_prefix)
+
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"

@@ -112,7 +112,10 @@ def prepare(
     prepare_study(study, layout, lambda line: console.print(line, markup=False))
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
 def train(context: typer.Context) -> None:
     """Train one run by hand, with a progress bar: `weightwise train RUN --study config.yaml`."""
     from weightwise.train.__main__ import main as train_main

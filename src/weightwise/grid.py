@@ -113,6 +113,11 @@ class Grid:
             return list(self.study.alphas)
         step = Decimal(self.study.simplex_step)
         units = int(1 / step)
+        if units < size:
+            raise UserError(
+                f"simplex_step: {self.study.simplex_step} leaves no weights above zero for a "
+                f"grouping of {size} tasks; choose a smaller step, such as 0.1"
+            )
         return [
             ",".join(plain(step * part) for part in parts)
             for parts in itertools.product(range(1, units), repeat=size)
@@ -182,6 +187,7 @@ class Grid:
         """
         study = self.study
         return {
+            "group": list(run.group),  # weights and random orders follow it; `tasks` gets sorted
             "tasks": {name: _task_definition(study.tasks[name]) for name in run.group},
             "combiner": run.arm.combiner,
             "weights": run.arm.weights(len(run.group)) if len(run.group) > 1 else None,
@@ -225,4 +231,7 @@ def _variants(study: StudyConfig) -> dict[str, TrainingConfig]:
         except ValidationError as error:
             reason = error.errors()[0]["msg"].removeprefix("Value error, ")
             raise UserError(f"sweep: {name}: {reason}") from None
+        for other, training in variants.items():
+            if other != name and training == variants[name]:
+                raise UserError(f"sweep: '{name}' and '{other}' are one configuration")
     return variants

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
@@ -11,7 +14,6 @@ from weightwise.config import StudyConfig
 from weightwise.errors import UserError
 from weightwise.grid import Cell, Grid
 from weightwise.layout import Layout
-from weightwise.model.sizes import encoder_parameters
 from weightwise.runs import StudyRuns
 from weightwise.tables import Timings, read_table
 
@@ -75,7 +77,7 @@ def _seconds(runs: StudyRuns, run: Cell) -> float:
 def _flops(runs: StudyRuns, run: Cell) -> float:
     """2 FLOP per parameter and token forward, 4 backward; scoring is forward only."""
     training = runs.grid.training(run.variant)
-    parameters = encoder_parameters(runs.layout.encoder, runs.study.encoder.layers)
+    parameters = _encoder_parameters(runs.layout.encoder, runs.study.encoder.layers)
     total = 0.0
     for task in run.group:
         tokens, rows = _tokens(runs, task)
@@ -93,3 +95,19 @@ def _tokens(runs: StudyRuns, task: str) -> tuple[float, dict[str, int]]:
         for side in ("a", "b")
     ]
     return float(np.mean(lengths[0] + lengths[1])), runs.facts[task]["rows"]
+
+
+def _encoder_parameters(folder: Path, layers: int | Sequence[int] | None) -> int:
+    """Parameters of the transformer layers that are kept; embeddings cost next to no products.
+
+    Raises:
+        UserError: `config.json` cannot be read.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        hidden, between = config["hidden_size"], config["intermediate_size"]
+        available = config["num_hidden_layers"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / 'config.json'}: cannot be read ({error})") from None
+    kept = available if layers is None else layers if isinstance(layers, int) else len(layers)
+    return kept * (4 * hidden * hidden + 2 * hidden * between)

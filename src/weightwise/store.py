@@ -31,6 +31,7 @@ TRAINING_MODULES = (
     "model/*.py",
     "seeding.py",
     "train/engine.py",
+    "train/inputs.py",
     "train/loop.py",
     "train/optimiser.py",
     "train/schedule.py",

@@ -59,6 +59,7 @@ class WorkflowStudy:
             Path(options.get("reports", "reports")),
         )
         self.grid = Grid(self.config)
+        self.grid.cells  # noqa: B018 (refuses at once what no grouping can have)
 
     @property
     def arguments(self) -> str:
@@ -71,6 +72,12 @@ class WorkflowStudy:
         for one in self.overrides:
             parts += ["--set", one]
         return shlex.join(parts)
+
+    @property
+    def shell_prefix(self) -> str:
+        """What every shell command begins with."""
+        folder = shlex.quote(str(Path(sys.executable).parent))
+        return f"set -euo pipefail; export PATH={folder}:$PATH; "
 
     @cached_property
     def markers(self) -> list[Path]:

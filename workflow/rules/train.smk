@@ -50,6 +50,8 @@ else:
                 / "benchmarks"
                 / f"pack-{pack[0].stem}-{len(pack)}.tsv"
             threads: STUDY.config.threads
+            # Seed by seed: a first complete picture comes early.
+            priority: len(STUDY.packs) - number
             params:
                 study=lambda wildcards, output: STUDY.arguments,
             message:

@@ -87,16 +87,30 @@ def _assign(data: dict[str, Any], assignment: str) -> None:
     data[parts[-1]] = value
 
 
-def _explain(path: Path, error: ValidationError) -> str:
+def _place(data: Any, location: tuple[str | int, ...], missing: bool) -> str:
+    """The dotted key that an error is about. Parts that are pydantic's own, such as the tag of a
+    union, are not in the user's data and left out."""
+    where = []
+    tag_seen = False
+    for number, part in enumerate(location):
+        if isinstance(data, dict) and not tag_seen and data.get("type") == part:
+            tag_seen = True
+        elif (isinstance(data, dict) and part in data) or (
+            isinstance(data, list) and isinstance(part, int)
+        ):
+            where.append(str(part))
+            data = data[part]
+            tag_seen = False
+        elif missing and number == len(location) - 1:
+            where.append(str(part))
+    return ".".join(where)
+
+
+def _explain(path: Path, data: dict[str, Any], error: ValidationError) -> str:
     lines = []
     for one in error.errors(include_url=False, include_input=False):
-        # Parts such as 'function-after[...]' or a union's tag are pydantic's, not the user's.
-        where = ".".join(
-            str(p)
-            for p in one["loc"]
-            if not (isinstance(p, str) and not p.replace("_", "").replace("-", "").isalnum())
-        )
-        message = one["msg"].removeprefix("Value error, ")
+        where = _place(data, one["loc"], one["type"] == "missing")
+        message = one["msg"].removeprefix("Value error, ").replace("valid tuple", "list")
         lines.append(f"{path}: {where + ': ' if where else ''}{message}")
     return "\n".join(dict.fromkeys(lines))
 
@@ -120,4 +134,4 @@ def load_study(path: str | Path, assignments: Iterable[str] = ()) -> StudyConfig
     try:
         return StudyConfig.model_validate(data)
     except ValidationError as error:
-        raise UserError(_explain(path, error)) from None
+        raise UserError(_explain(path, data, error)) from None

@@ -143,6 +143,8 @@ class StudyConfig(Strict):
     @model_validator(mode="after")
     def _hangs_together(self) -> StudyConfig:
         if isinstance(self.groupings, tuple):
+            if not self.groupings:
+                raise ValueError("groupings: name at least one, or write `pairs`")
             for group in self.groupings:
                 if not group:
                     raise ValueError("groupings: a grouping needs at least one task")
@@ -166,6 +168,9 @@ class StudyConfig(Strict):
                         f"tasks.{name}.data.disjoint_from: '{other}' and '{name}' cannot each "
                         "leave the other's rows out; name it on one side only"
                     )
+            joint = (task.pair or self.training.pair) == "joint"
+            if task.decoder == "product" and joint and "pair" not in self.sweep:
+                raise ValueError(f"tasks.{name}: decoder 'product' needs `pair: siamese`")
         for key, values in self.sweep.items():
             if key not in TrainingConfig.model_fields:
                 hint = nearest(key, list(TrainingConfig.model_fields))

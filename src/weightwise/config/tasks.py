@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -67,7 +68,7 @@ class TaskConfig(Strict):
         if self.kind == "regression":
             if self.range is None:
                 raise ValueError("a regression task needs `range: [smallest, largest]`")
-            if self.range[0] >= self.range[1]:
+            if not -math.inf < self.range[0] < self.range[1] < math.inf:
                 raise ValueError("`range` must be [smallest, largest]")
             for key in ("classes", "cut_points", "bands", "label_values"):
                 if getattr(self, key) is not None:
@@ -78,6 +79,8 @@ class TaskConfig(Strict):
         if len(ways) > 1:
             raise ValueError(f"{' and '.join(f'`{w}`' for w in ways)} exclude each other")
         n = len(self.class_names)
+        if len(set(self.class_names)) != n:
+            raise ValueError("`classes` must differ from each other")
         if self.cut_points is not None:
             if list(self.cut_points) != sorted(set(self.cut_points)):
                 raise ValueError("`cut_points` must ascend")

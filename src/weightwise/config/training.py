@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from weightwise.config.base import Strict
 from weightwise.config.tasks import Decoder, Head, Output, Pairing, Representation
 
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -33,7 +33,7 @@ class TrainingConfig(Strict):
     """`linear`: falls to zero over the run, after the warm-up."""
     warmup: Share = 0.0
     """Share of the steps over which the rate rises from zero."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
     """Decoupled weight decay; biases and layer norms are spared."""
     beta1: Share = 0.9
     """AdamW's decay of the first moment."""

@@ -141,6 +141,7 @@ def _facts(folder: Path, description: str, readme: str) -> dict[str, Any]:
     return {
         "source": description,
         "sha256": file_sha256(weights),
+        "config_sha256": file_sha256(folder / "config.json"),
         "tokenizer_sha256": file_sha256(folder / tokenizer),
         "bytes": weights.stat().st_size,
         "files": files,

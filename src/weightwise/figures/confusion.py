@@ -19,7 +19,7 @@ from weightwise.figures.drawing import (
     places,
     split_note,
 )
-from weightwise.figures.inputs import Inputs
+from weightwise.figures.inputs import Inputs, in_variant
 
 ARMS_PER_FIGURE = 3
 
@@ -120,8 +120,16 @@ def _figure(
         variant=variant,
         task=task,
         split=split,
-        runs=inputs.run_keys(task, variant, split),
+        runs=_runs_behind(inputs, variant, [rows for _, _, rows in shown]),
     )
+
+
+def _runs_behind(inputs: Inputs, variant: str, shown: list[pd.DataFrame]) -> list[str]:
+    """Keys of the runs whose predictions are counted in the matrices, sorted."""
+    arm = ["task", "group", "combiner", "alpha"]
+    wanted = pd.concat(shown)[arm].drop_duplicates()
+    predictions = in_variant(inputs.predictions, variant)
+    return sorted(set(predictions.merge(wanted, on=arm)["run"].dropna()))
 
 
 def _grid(ax: Axes, values: np.ndarray, labels: list[str], **options) -> None:

@@ -15,7 +15,9 @@ from weightwise.layout import Layout
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m weightwise.train", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="weightwise train", description="Train one or several runs of a study by hand."
+    )
     parser.add_argument(
         "runs", nargs="+", metavar="RUN", help="ids, as `weightwise plan` prints, or their markers"
     )
@@ -86,13 +88,17 @@ def _one(run, grid: Grid, layout: Layout, options, state: dict, terminal) -> boo
     if isinstance(progress, BarProgress):
         progress.stop()
     record = state["prepared"].store.record(key)
-    scores = ", ".join(f"{t} {s['dev']:.3f}" for t, s in record["scores"].items())
+    scores = ", ".join(f"{t} {_shown(s['dev'])}" for t, s in record["scores"].items())
     how = "" if trained else " (already in the store)"
     print(f"{run.id}: dev {scores}{how}", file=sys.stderr)
     if options.log:
         whole = study_progress(state["prepared"])
         print(f"{whole} | {run.id}: dev {scores}{how}", file=terminal, flush=True)
     return True
+
+
+def _shown(score: float | None) -> str:
+    return "undefined" if score is None else f"{score:.3f}"
 
 
 def _terminal():

@@ -139,6 +139,12 @@ def train(model: MultiTaskModel, inputs: RunInputs, progress: Progress | None = 
             task: score_split(model, task, inputs.scoring[task, "dev"], config.score_name)
             for task, config in inputs.tasks.items()
         }
+        for task, scored in scores.items():
+            if not np.isfinite(scored.loss):  # the epoch's last step, which no later loss reveals
+                raise Diverged(
+                    f"the dev loss of task {task} is {scored.loss} after epoch {epoch}: lower the "
+                    "learning rate, or set clip_norm"
+                )
         better = {task: _is_better(tables, task, scored) for task, scored in scores.items()}
         if any(better.values()) and epoch < keys.epochs:
             snapshots[epoch] = {k: v.clone() for k, v in model.state_dict().items()}

@@ -19,6 +19,8 @@ from weightwise.runs import StudyRuns
 from weightwise.train.loop import Progress
 
 RECENT = 20
+# Jobs side by side finish in bunches; the gaps between a few of them tell nothing.
+ENOUGH = 6
 
 
 def describe_epoch(number: int, scores, best) -> str:
@@ -104,7 +106,7 @@ def study_progress(runs: StudyRuns) -> str:
     text = f"{len(finished)} of {len(total)} runs done"
     recent = finished[-RECENT:]
     left = sum(len(run.group) for run in total) - sum(size for _, size in finished)
-    if len(recent) < 2 or left <= 0:
+    if len(recent) < ENOUGH or left <= 0:
         return text
     span = max(recent[-1][0] - recent[0][0], 1e-9)
     return f"{text}, ETA {duration(left * span / sum(size for _, size in recent[1:]))}"

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -114,7 +115,8 @@ def _record(
         task: {
             "metric": inputs.tasks[task].score_name,
             "epoch": tables.best_epoch[task],
-            **{split: scored.score for split, scored in splits.items()},
+            # JSON has no NaN: an undefined score is null.
+            **{s: None if np.isnan(x.score) else x.score for s, x in splits.items()},
         }
         for task, splits in tables.best.items()
     }

@@ -54,11 +54,13 @@ def score_split(model: MultiTaskModel, task: str, batches: list[Batch], metric: 
     """
     target = model.targets[task]
     parts: list[tuple[np.ndarray, np.ndarray | None]] = []
+    labelled = all(bool(torch.isfinite(b.labels).all()) for b in batches)
     total = 0.0
     for batch in batches:
         outputs = model.outputs(task, batch)
         prediction, confidence = target.predict(outputs)
-        total += float(target.loss(outputs, batch.labels)) * len(batch.labels)
+        if labelled:
+            total += float(target.loss(outputs, batch.labels)) * len(batch.labels)
         parts.append(
             (prediction.cpu().numpy(), None if confidence is None else confidence.cpu().numpy())
         )
@@ -67,7 +69,6 @@ def score_split(model: MultiTaskModel, task: str, batches: list[Batch], metric: 
     predictions = np.concatenate([p for p, _ in parts])
     confidence = None if parts[0][1] is None else np.concatenate([c for _, c in parts])
     order = np.argsort(rows, kind="stable")
-    labelled = bool(np.isfinite(labels).all())
     return Scored(
         rows=rows[order],
         labels=labels[order],

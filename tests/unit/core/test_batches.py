@@ -9,13 +9,14 @@ from core_helpers import CLS, SEP, VOCABULARY, random_split, tokenizer
 
 from weightwise.data.batches import Framing, make_batch, scoring_batches, vocabulary_of
 from weightwise.data.tokens import SpecialTokens
-from weightwise.model.packed import pack
+from weightwise.model.packed import ROUND, pack
 
 SPECIAL = SpecialTokens(CLS, SEP)
 
 
 def sequences(batch) -> list[list[int]]:
-    ids = np.split(batch.packed.ids.numpy(), batch.packed.first.numpy()[1:])
+    real = batch.packed.ids.numpy()[: int(batch.packed.lengths.sum())]
+    ids = np.split(real, batch.packed.first.numpy()[1:])
     return [s.tolist() for s in ids]
 
 
@@ -119,12 +120,12 @@ def test_scoring_batches_hold_every_row_once_neighbours_in_length():
 
 
 def test_pack_lays_tokens_one_after_another():
-    packed = pack([np.array([7, 8]), np.array([9]), np.array([4, 5, 6])])
+    packed = pack([np.array([7, 8]), np.array([9]), np.array([4, 5, 6])], multiple=1)
     assert packed.ids.tolist() == [7, 8, 9, 4, 5, 6]
     assert packed.positions.tolist() == [0, 1, 0, 0, 1, 2]
     assert packed.rows.tolist() == [0, 0, 1, 2, 2, 2]
     assert packed.first.tolist() == [0, 2, 3]
-    assert packed.slots.tolist() == [0, 1, 3, 6, 7, 8]
+    assert packed.slots.tolist() == packed.sources.tolist() == [0, 1, 3, 6, 7, 8]
     assert packed.lengths.tolist() == [2, 1, 3]
     assert (packed.sequences, packed.longest) == (3, 3)
     assert (packed.mask[:, 0, 0] == 0).tolist() == [
@@ -132,6 +133,17 @@ def test_pack_lays_tokens_one_after_another():
         [True, False, False],
         [True, True, True],
     ]
+
+
+def test_fillers_round_the_tokens_up():
+    texts = [np.array([7, 8]), np.array([9])]
+    bare, packed = pack(texts, multiple=1), pack(texts, multiple=4)
+    for name, filler in (("ids", 7), ("positions", 0), ("rows", 2), ("slots", 4), ("sources", 0)):
+        assert getattr(packed, name).tolist() == [*getattr(bare, name).tolist(), filler], name
+    assert packed.first.tolist() == bare.first.tolist()
+    assert packed.lengths.tolist() == [2, 1]
+    assert len(pack(texts, multiple=3).ids) == 3
+    assert len(pack(texts).ids) == ROUND
 
 
 @pytest.mark.parametrize("given", [[], [np.array([1]), np.array([], dtype=int)]])

@@ -52,25 +52,36 @@ def published(tmp_path):
     return make
 
 
+def real(packed) -> int:
+    """Tokens without the fillers, which stand at the end."""
+    return int(packed.lengths.sum())
+
+
 def padded(batch) -> dict[str, torch.Tensor]:
     """The same sequences as a padded rectangle."""
-    p = batch.packed
+    p, count = batch.packed, real(batch.packed)
     grid = {
-        "input_ids": torch.zeros(p.sequences * p.longest, dtype=torch.int64),
-        "token_type_ids": torch.zeros(p.sequences * p.longest, dtype=torch.int64),
-        "attention_mask": torch.zeros(p.sequences * p.longest, dtype=torch.int64),
+        name: torch.zeros(p.sequences * p.longest, dtype=torch.int64)
+        for name in ("input_ids", "token_type_ids", "attention_mask")
     }
-    grid["input_ids"][p.slots] = p.ids
-    grid["token_type_ids"][p.slots] = p.segments
-    grid["attention_mask"][p.slots] = 1
+    grid["input_ids"][p.slots[:count]] = p.ids[:count]
+    grid["token_type_ids"][p.slots[:count]] = p.segments[:count]
+    grid["attention_mask"][p.slots[:count]] = 1
     return {k: v.view(p.sequences, p.longest) for k, v in grid.items()}
+
+
+def states_of(encoder, packed) -> torch.Tensor:
+    """Hidden states of the real tokens."""
+    with torch.no_grad():
+        return encoder(packed)[: real(packed)]
 
 
 def reference_states(model, batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Hidden states of the real tokens and the pooler's output."""
     with torch.no_grad():
         out = model(**padded(batch))
-    return out.last_hidden_state.flatten(0, 1)[batch.packed.slots], out.pooler_output
+    slots = batch.packed.slots[: real(batch.packed)]
+    return out.last_hidden_state.flatten(0, 1)[slots], out.pooler_output
 
 
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])
@@ -83,10 +94,11 @@ def test_hidden_states_equal_transformers(published, activation, pairing):
     with torch.no_grad():
         hidden = encoder(batch.packed)
         want, pooled = reference_states(model, batch)
-        assert (hidden - want).abs().max() < 1e-5
+        assert len(want) < len(hidden)
+        assert (hidden[: len(want)] - want).abs().max() < 1e-5
         assert (encoder.represent(hidden, batch.packed, "pooler") - pooled).abs().max() < 1e-5
     states = torch.zeros(batch.packed.sequences * batch.packed.longest, hidden.shape[1])
-    states[batch.packed.slots] = want
+    states[batch.packed.slots[: len(want)]] = want
     mask = padded(batch)["attention_mask"][:, :, None]
     states = states.view(batch.packed.sequences, batch.packed.longest, -1)
     mean = (states * mask).sum(1) / mask.sum(1)
@@ -99,8 +111,9 @@ def test_gradients_equal_transformers(published):
     batch = random_batch(4)
     encoder = load_encoder(folder)
     weights = torch.randn(SIZES["hidden_size"], generator=torch.Generator().manual_seed(0))
-    (encoder(batch.packed) @ weights).square().sum().backward()
-    hidden = model(**padded(batch)).last_hidden_state.flatten(0, 1)[batch.packed.slots]
+    count = real(batch.packed)
+    (encoder(batch.packed)[:count] @ weights).square().sum().backward()
+    hidden = model(**padded(batch)).last_hidden_state.flatten(0, 1)[batch.packed.slots[:count]]
     (hidden @ weights).square().sum().backward()
     want = model.encoder.layer[0].attention.self
     whole = torch.cat([p.weight.grad for p in (want.query, want.key, want.value)])
@@ -113,10 +126,28 @@ def test_gradients_equal_transformers(published):
 def test_neighbours_in_the_batch_do_not_matter(checkpoint):
     encoder = load_encoder(checkpoint)
     texts = [np.array([2, 7, 9, 3]), np.arange(5, 25), np.array([2, 3])]
-    with torch.no_grad():
-        together = encoder(pack(texts)).split([4, 20, 2])
-        for text, states in zip(texts, together, strict=True):
-            assert torch.allclose(encoder(pack([text])), states, atol=1e-5)
+    together = states_of(encoder, pack(texts)).split([4, 20, 2])
+    for text, states in zip(texts, together, strict=True):
+        assert torch.allclose(states_of(encoder, pack([text])), states, atol=1e-5)
+
+
+def test_fillers_take_no_part(checkpoint):
+    """Values and gradients are those of the batch without them."""
+    encoder = load_encoder(checkpoint)
+    texts = [np.array([2, 7, 9, 3]), np.arange(5, 25), np.array([2, 3])]
+    found = []
+    for multiple in (1, 8, 64):
+        packed = pack(texts, multiple=multiple)
+        assert len(packed.ids) == -(-26 // multiple) * multiple
+        hidden = encoder(packed)
+        encoder.zero_grad()
+        vectors = [encoder.represent(hidden, packed, how) for how in ("cls", "mean", "pooler")]
+        torch.cat(vectors, 1).square().sum().backward()
+        gradients = torch.cat([p.grad.reshape(-1) for p in encoder.parameters()])
+        found.append((hidden[:26].detach(), *(v.detach() for v in vectors), gradients))
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            assert torch.allclose(one, two, rtol=1e-4, atol=1e-5)
 
 
 def test_names_of_old_checkpoints(published):
@@ -135,8 +166,7 @@ def test_names_of_old_checkpoints(published):
 
     rewrite_tensors(folder, rename)
     batch = random_batch(5)
-    with torch.no_grad():
-        hidden = load_encoder(folder)(batch.packed)
+    hidden = states_of(load_encoder(folder), batch.packed)
     assert (hidden - reference_states(model, batch)[0]).abs().max() < 1e-5
 
 
@@ -147,8 +177,7 @@ def test_chosen_layers(published, layers):
     model.encoder.layer = torch.nn.ModuleList(model.encoder.layer[i] for i in kept)
     model.config.num_hidden_layers = len(kept)
     batch = random_batch(6)
-    with torch.no_grad():
-        hidden = load_encoder(folder, layers)(batch.packed)
+    hidden = states_of(load_encoder(folder, layers), batch.packed)
     assert (hidden - reference_states(model, batch)[0]).abs().max() < 1e-5
 
 

@@ -177,7 +177,6 @@ def test_record_of_surgery(model):
     assert record.losses == pytest.approx(losses, rel=1e-5)
 
 
-@pytest.mark.xfail(strict=True, reason="engine: autograd.grad refuses an unused pooler")
 def test_surgery_needs_no_common_representation(model):
     """One task reads the pooler, the other does not: its gradient there is zero."""
     made = model(("SEN", "SIM"), {"SIM": {"representation": "pooler"}}, double=False)
@@ -228,7 +227,6 @@ def test_loss_that_is_not_finite_names_its_task(model, combiner):
         engine_of(made, combiner).step(batches())
 
 
-@pytest.mark.xfail(strict=True, reason="engine: row 0 of the Gramian blames the first task")
 def test_gradient_that_is_not_finite_names_its_task(model):
     """A finite loss whose gradient is not: the step may not be taken."""
     made = model(double=False)

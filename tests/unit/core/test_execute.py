@@ -344,7 +344,6 @@ def test_run_that_diverges_says_so(prepared):
         execute(study, study.grid.run(PAIR))
 
 
-@pytest.mark.xfail(strict=True, reason="loop: the last step's divergence is not noticed")
 @pytest.mark.parametrize("task", ["SEN", "SIM"])
 def test_run_that_diverges_in_its_last_step_is_no_result(prepared, task):
     """No further loss would tell: the weights themselves are not finite."""
@@ -353,7 +352,6 @@ def test_run_that_diverges_in_its_last_step_is_no_result(prepared, task):
         execute(study, study.grid.run(f"{task}/baseline/default/seed-1"))
 
 
-@pytest.mark.xfail(strict=True, reason="run: run.json refuses an undefined score")
 def test_undefined_score_is_kept_as_such(prepared, monkeypatch):
     """Pearson's r of constant predictions: a result, though an undefined one."""
     original = loop.score_split
@@ -370,7 +368,6 @@ def test_undefined_score_is_kept_as_such(prepared, monkeypatch):
     assert result["predictions"]["prediction"].nunique() == 1
 
 
-@pytest.mark.xfail(strict=True, reason="run and scoring: no score of an unlabelled test split")
 @pytest.mark.parametrize("task", ["SEN", "PAR", "SIM"])
 def test_unlabelled_test_split_gives_predictions(fresh, task):
     def unlabelled(keys):
@@ -397,7 +394,6 @@ def test_study_without_test_splits(fresh):
     assert "test" not in result["record"]["scores"]["SEN"]
 
 
-@pytest.mark.xfail(strict=True, reason="encoder_source: no checksum of config.json in the key")
 def test_key_changes_with_the_checkpoints_config(fresh):
     """Heads, activation, epsilon and dropout stand in config.json, not in the weights."""
     study = fresh()

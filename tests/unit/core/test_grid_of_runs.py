@@ -203,7 +203,6 @@ def reordered(tmp_path) -> Grid:
     return Grid(study.model_copy(update={"tasks": tasks}))
 
 
-@pytest.mark.xfail(strict=True, reason="grid.definition: the order of the group is sorted away")
 def test_weights_belong_to_their_tasks(grid, tmp_path):
     """Two studies that list the tasks in another order share the store: 0.3 is SEN's weight in
     the one and PAR's in the other."""

@@ -44,10 +44,10 @@ def test_default_study_is_valid():
     ("assignment", "where", "hint"),
     [
         ("combinerz=[addition]", "combinerz", "did you mean 'combiners'?"),
-        ("training.learnin_rate=1", "training", "did you mean 'learning_rate'?"),
-        ("tasks.SEN.lable=x", "tasks.SEN", "did you mean 'label'?"),
-        ("tasks.SEN.data.train.pth=x", "tasks.SEN.data.train", "did you mean 'path'?"),
-        ("encoder.max_lenght=9", "encoder", "did you mean 'max_length'?"),
+        ("training.learnin_rate=1", "training: ", "did you mean 'learning_rate'?"),
+        ("tasks.SEN.lable=x", "tasks.SEN: ", "did you mean 'label'?"),
+        ("tasks.SEN.data.train.pth=x", "tasks.SEN.data.train: ", "did you mean 'path'?"),
+        ("encoder.max_lenght=9", "encoder: ", "did you mean 'max_length'?"),
         ("zzzzzz=1", "zzzzzz", "known: "),
     ],
 )
@@ -209,6 +209,34 @@ def test_malformed_assignment_is_refused(study_file, assignment):
 
 def test_value_of_another_type_names_the_key(study_file):
     assert "training.epochs" in refusal(study_file(), "training.epochs=many")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("tasks.SEN.data.train.path=3", "tasks.SEN.data.train.path: Input should be"),
+        ("tasks.SEN.data.train={type: file}", "tasks.SEN.data.train.path: Field required"),
+        (
+            "tasks.SEN.data.train={type: package, package: 3}",
+            "tasks.SEN.data.train.package: Input should be",
+        ),
+        ("seeds=[1, x]", "seeds.1: Input should be"),
+        ("seeds=1", "seeds: Input should be a list"),
+        ("groupings={upto: 2}", "groupings: unknown key 'upto'; did you mean 'up_to'?"),
+        ("groupings=[]", "groupings: name at least one"),
+        ("combiners=[adition]", "combiners.0: unknown combiner 'adition'; did you mean"),
+        ("encoder.layers=[a]", "encoder.layers.0: Input should be"),
+        ("training.clip_norm=.inf", "training.clip_norm: Input should be a finite number"),
+        ("training.weight_decay=.inf", "training.weight_decay: Input should be a finite number"),
+        ("tasks.SIM.range=[0, .inf]", "tasks.SIM: `range` must be"),
+        ("tasks.SEN.classes=[a, b, a]", "tasks.SEN: `classes` must differ"),
+        ("tasks.SIM.decoder=product", "tasks.SIM: decoder 'product' needs `pair: siamese`"),
+        ("training.decoder=product", "training: decoder 'product' needs `pair: siamese`"),
+    ],
+)
+def test_refusal_names_the_key_as_the_user_wrote_it(study_file, assignment, said):
+    path = study_file()
+    assert f"{path}: {said}" in refusal(path, assignment)
 
 
 def test_sweep_of_an_unknown_key(study_file):

@@ -93,12 +93,7 @@ def test_scoring_changes_nothing(model):
     assert all(p.grad is None for p in model.parameters())
 
 
-UNLABELLED = pytest.mark.xfail(strict=True, reason="scoring: a loss of labels that are not there")
-
-
-@pytest.mark.parametrize(
-    ("task", "metric", "classes"), [pytest.param(*CASES[0], marks=UNLABELLED), *CASES[1:]]
-)
+@pytest.mark.parametrize(("task", "metric", "classes"), CASES)
 def test_split_without_labels_has_predictions_only(model, task, metric, classes):
     _, labelled = batches_of(task, 5, classes)
     _, bare = batches_of(task, 5, classes, labels=np.nan)
