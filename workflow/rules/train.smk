@@ -49,9 +49,9 @@ else:
                 STUDY.layout.root
                 / "benchmarks"
                 / f"pack-{pack[0].stem}-{len(pack)}.tsv"
-            threads: STUDY.config.threads
             # Seed by seed: a first complete picture comes early.
             priority: len(STUDY.packs) - number
+            threads: STUDY.config.threads
             params:
                 study=lambda wildcards, output: STUDY.arguments,
             message:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
+import pandas as pd
 
 from weightwise.figures import names
 from weightwise.figures.inputs import Inputs
@@ -61,8 +62,14 @@ def what_was_run(inputs: Inputs, encoder: str) -> list[tuple[str, str]]:
         facts.append(
             (
                 "Training",
-                f"{training.epochs} epochs, {training.schedule}, batch {training.batch_size} per "
-                f"task, AdamW, learning rate {training.learning_rate:g}",
+                f"{_steps(inputs.costs)}{training.epochs} epochs, {training.schedule}, batch "
+                f"{training.batch_size} per task, AdamW, learning rate "
+                f"{training.learning_rate:g}"
+                + (
+                    f" (heads {training.head_learning_rate:g})"
+                    if training.head_learning_rate
+                    else ""
+                ),
             )
         )
     if len(inputs.variants) > 1:
@@ -74,7 +81,9 @@ def what_was_run(inputs: Inputs, encoder: str) -> list[tuple[str, str]]:
         for label, column in (("Hardware", "hardware"), ("Precision", "precision")):
             seen = list(runs[column].dropna().unique())
             if seen:
-                facts.append((label, ", ".join(map(str, seen))))
+                mixed = " (mixed: differences between arms may come from it)"
+                text = ", ".join(map(str, seen))
+                facts.append((label, text + mixed if len(seen) > 1 else text))
         sizes = runs["parameters"].dropna()
         if len(sizes):
             ends = dict.fromkeys(f"{size / 1e6:.1f}" for size in (sizes.min(), sizes.max()))
@@ -82,6 +91,14 @@ def what_was_run(inputs: Inputs, encoder: str) -> list[tuple[str, str]]:
     else:
         facts.append(("Runs", "unknown: only a table of scores was analysed"))
     return facts
+
+
+def _steps(costs: pd.DataFrame) -> str:
+    """`80 steps in `, where the runs say so."""
+    if not len(costs):
+        return ""
+    ends = dict.fromkeys(f"{int(n):,}" for n in (costs["steps"].min(), costs["steps"].max()))
+    return f"{' to '.join(ends)} steps in "
 
 
 def _arms(arms: list[tuple[str, str | None]]) -> str:
