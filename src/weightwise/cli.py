@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -73,13 +74,9 @@ def plan(
             out.print(f"{state:6s} {row.run.id}", markup=False)
     done = sum(row.done is True for row in rows)
     out.print(f"{len(rows)} runs, {done} done, {len(rows) - done} to do.")
-    if estimate is None:
-        out.print("The cost can be told once the data are prepared: `weightwise check` does so.")
-    else:
-        out.print(
-            f"Training still to do: about {duration(estimate.seconds)} of one core "
-            f"({estimate.basis})."
-        )
+    out.print(
+        f"Training still to do: about {duration(estimate.seconds)} of one core ({estimate.basis})."
+    )
 
 
 @app.command()
@@ -184,20 +181,22 @@ def report(
 def analyse(
     scores: Annotated[Path, typer.Argument(help="A tidy table of absolute scores.")],
     out: Annotated[Path, typer.Option(help="Folder for tables, figures and the report.")],
-    confidence: Annotated[float, typer.Option(min=0.5, max=0.999)] = 0.95,
-    power: Annotated[float, typer.Option(min=0.5, max=0.999)] = 0.8,
+    confidence: Annotated[float, typer.Option(min=0.51, max=0.999)] = 0.95,
+    power: Annotated[float, typer.Option(min=0.51, max=0.999)] = 0.8,
 ) -> None:
     """The whole analysis of any table of scores, no training needed."""
     from weightwise.analysis.run import analyse as run_analysis
     from weightwise.analysis.scores import read_scores
+    from weightwise.config.study import ReportConfig
     from weightwise.figures import build_figures
     from weightwise.report import build_report
 
     found = run_analysis(read_scores(scores), out / "tables", None, None, confidence, power)
     for name, table in found.items():
         table.to_csv(out / "tables" / f"{name}.csv", index=False)
-    build_figures(out / "tables", out / "figures")
-    page = build_report(out / "tables", out / "figures", out / "index.html")
+    told = ReportConfig(confidence=confidence, power=power)
+    build_figures(out / "tables", out / "figures", report=told)
+    page = build_report(out / "tables", out / "figures", out / "index.html", report=told)
     shown = Console(highlight=False)
     fits = Table(title="Quadratic regressions", title_justify="left")
     for column in ("variant", "task", "group", "R²", "optimum", "note"):
@@ -212,7 +211,9 @@ def analyse(
     for row in found["best"].itertuples():
         alpha = row.alpha if isinstance(row.alpha, str) else ""
         cells = (row.variant, row.task, row.group, row.combiner, alpha)
-        best.add_row(*map(escape, cells), f"{row.dev_change:+.2f}", row.verdict)
+        change = row.test_change if math.isnan(row.dev_change) else row.dev_change
+        shown_change = "" if math.isnan(change) else f"{change:+.2f}"
+        best.add_row(*map(escape, cells), shown_change, row.verdict)
     shown.print(fits, best)
     shown.print(f"report: {page}", markup=False)
 

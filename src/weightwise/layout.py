@@ -63,9 +63,9 @@ class Layout:
         """
         return self.root / "done" / f"{run.id}-{fingerprint}.json"
 
-    def failed(self, run: Cell) -> Path:
+    def failed(self, run: Cell, fingerprint: str) -> Path:
         """Note of a run that failed: what and why. Gone when it succeeds."""
-        return self.root / "failed" / f"{run.id}.json"
+        return self.root / "failed" / f"{run.id}-{fingerprint}.json"
 
     def log(self, run: Cell, fingerprint: str) -> Path:
         """Log of a run."""

@@ -19,6 +19,10 @@ from weightwise.tables import Timings, read_table
 
 # fp32 products of one core, FLOP/s. Only for a first guess; finished runs replace it.
 GUESSED_FLOPS = 6e10
+# Where nothing is known yet.
+ASSUMED_TOKENS = 20
+ASSUMED_ROWS = 10_000
+BERT_BASE_LAYER = 7_080_000
 
 
 @dataclass(frozen=True)
@@ -39,16 +43,16 @@ class PlannedRun:
     steps: int | None
 
 
-def planned(study: StudyConfig, layout: Layout) -> tuple[list[PlannedRun], Estimate | None]:
+def planned(study: StudyConfig, layout: Layout) -> tuple[list[PlannedRun], Estimate]:
     """All runs of a study with their state, and the cost of those to come.
 
-    The estimate needs prepared data; without them it is None.
+    Before the data are prepared it rests on stated assumptions.
     """
     grid = Grid(study)
     try:
         runs = StudyRuns(study, layout)
     except UserError:
-        return [PlannedRun(run, None, None) for run in grid.runs], None
+        return [PlannedRun(run, None, None) for run in grid.runs], _blind_guess(study, grid)
     rows = []
     for run in grid.runs:
         training = grid.training(run.variant)
@@ -67,6 +71,25 @@ def _estimate(runs: StudyRuns, rows: list[PlannedRun]) -> Estimate:
         return Estimate(waiting * per_unit, f"from {len(finished)} finished runs")
     flops = sum(_flops(runs, row.run) for row in rows)
     return Estimate(flops / GUESSED_FLOPS, "a rough guess from sizes and lengths, for one core")
+
+
+def _blind_guess(study: StudyConfig, grid: Grid) -> Estimate:
+    """Nothing is fetched yet: sizes come from the configuration, lengths and layers are assumed."""
+    known = [task.data.known_rows.train for task in study.tasks.values()]
+    rows = min((n for n in known if n), default=ASSUMED_ROWS)
+    layers = study.encoder.layers
+    kept = 12 if layers is None else layers if isinstance(layers, int) else len(layers)
+    flops = 0.0
+    for run in grid.runs:
+        training = grid.training(run.variant)
+        examples = training.epochs * min(rows, training.examples_per_epoch or rows)
+        texts = sum(len(study.tasks[task].text) for task in run.group)
+        flops += 6 * kept * BERT_BASE_LAYER * ASSUMED_TOKENS * texts * examples
+    return Estimate(
+        flops / GUESSED_FLOPS,
+        f"a blind guess, the data and the encoder not being there yet: {ASSUMED_TOKENS} tokens a "
+        "text, layers as large as those of bert-base; `weightwise check` prepares them",
+    )
 
 
 def _seconds(runs: StudyRuns, run: Cell) -> float:

@@ -67,7 +67,11 @@ class StudyRuns:
         """Log of a run."""
         return self.layout.log(run, self.grid.fingerprint(run))
 
+    def failed(self, run: Cell) -> Path:
+        """Where the note of a failed run lies."""
+        return self.layout.failed(run, self.grid.fingerprint(run))
+
     def failure(self, run: Cell) -> dict | None:
         """The note of a run that failed and has not succeeded since."""
-        note = read_json(self.layout.failed(run))
+        note = read_json(self.failed(run))
         return note if isinstance(note, dict) else None

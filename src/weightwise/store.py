@@ -19,13 +19,14 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from weightwise.combine import COMBINERS
 from weightwise.files import read_json, write_json
 from weightwise.grid import digest
 
 PACKAGE = Path(__file__).parent
 # Whatever decides the numbers of a run. Orchestration, analysis and plotting are not among them.
 TRAINING_MODULES = (
-    "combine/*.py",
+    "combine/base.py",
     "data/batches.py",
     "data/tokens.py",
     "model/*.py",
@@ -39,16 +40,20 @@ TRAINING_MODULES = (
 )
 
 
-def training_modules() -> list[Path]:
-    """Source files of the training code, sorted."""
-    return sorted(path for pattern in TRAINING_MODULES for path in PACKAGE.glob(pattern))
+def training_modules(combiner: str) -> list[Path]:
+    """Source files that decide a run with that combiner, sorted. Other combiners' files are not
+    among them: adding one makes nothing due."""
+    found = {path for pattern in TRAINING_MODULES for path in PACKAGE.glob(pattern)}
+    own = COMBINERS[combiner].__module__.split(".")[1:]
+    return sorted(found | {PACKAGE.joinpath(*own).with_suffix(".py")})
 
 
 @functools.cache
-def code_version() -> str:
-    """Digest of the training code. Comments, docstrings and layout do not count."""
+def code_version(combiner: str) -> str:
+    """Digest of the code of a run with that combiner. Comments, docstrings and layout do not
+    count."""
     state = hashlib.sha256()
-    for path in training_modules():
+    for path in training_modules(combiner):
         tree = ast.parse(path.read_text("utf-8"))
         for node in ast.walk(tree):
             body = getattr(node, "body", None)
@@ -60,7 +65,7 @@ def code_version() -> str:
                 and isinstance(body[0].value.value, str)
             ):
                 node.body = body[1:] or [ast.Pass()]
-        state.update(f"{path.relative_to(PACKAGE)}\n{ast.dump(tree)}\n".encode())
+        state.update(f"{path.name}\n{ast.dump(tree)}\n".encode())
     return state.hexdigest()
 
 
@@ -80,7 +85,7 @@ def run_key(
         "data": data,
         "encoder": encoder,
         "epoch_length": epoch_length,
-        "code": code_version(),
+        "code": code_version(definition["combiner"]),
     }
     return digest(content)[:32]
 
@@ -112,6 +117,8 @@ class RunStore:
             if self.record(key) is not None:
                 yield None
                 return
+            for debris in self.root.glob(f".{key}.*/"):  # of a run that was killed
+                shutil.rmtree(debris, ignore_errors=True)
             scratch = Path(tempfile.mkdtemp(dir=self.root, prefix=f".{key}."))
             try:
                 yield scratch

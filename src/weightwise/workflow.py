@@ -7,18 +7,22 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from weightwise.config import StudyConfig, load_study
-from weightwise.config.sources import FileSource
+from weightwise.config.load import read_study_file
+from weightwise.config.sources import EncoderDirectory, FileSource
 from weightwise.errors import UserError
 from weightwise.grid import Grid, digest
 from weightwise.layout import Layout
 from weightwise.store import PACKAGE, training_modules
 
 DEFAULT_STUDY = "config.yaml"
+ENCODER_FILES = ("config.json", "model.safetensors", "tokenizer.json", "vocab.txt")
+# Keys of a task that leave its rows alone; `pair` decides how many of them are cut.
+NOT_IN_THE_DATA = {"title", "licence", "head", "representation", "decoder", "output", "loss"}
 KNOWN = {"study", "set", "results", "reports", "partial"}
 
 
@@ -100,18 +104,29 @@ class WorkflowStudy:
             for pack in self.grid.packs
         ]
 
-    @property
-    def training_modules(self) -> list[Path]:
-        """Source files whose change makes runs due."""
-        return training_modules()
+    def training_code(self, combiners: Iterable[str]) -> list[Path]:
+        """Source files whose change makes runs with these combiners due."""
+        return sorted({path for name in set(combiners) for path in training_modules(name)})
+
+    @staticmethod
+    def combiner_of(run_id: str) -> str:
+        """The combiner in a run's id."""
+        return run_id.split("/")[1].partition("-")[0]
 
     def modules(self, *patterns: str) -> list[Path]:
         """Source files of the package by pattern."""
         return sorted(p for pattern in patterns for p in PACKAGE.glob(pattern) if p.is_file())
 
     @property
+    def preparation_code(self) -> list[Path]:
+        """Source files whose change makes the preparation due."""
+        elsewhere = {"show.py", "batches.py", "__init__.py"}
+        return [p for p in self.modules("data/*.py", "seeding.py") if p.name not in elsewhere]
+
+    @property
     def source_files(self) -> list[Path]:
-        """Data files on this machine; a change in one of them makes the preparation due."""
+        """Files on this machine that data and encoder come from; a change in one of them makes the
+        preparation due. Missing ones are left to it: its message names the remedy."""
         folder = Path(self.config.data_dir).expanduser() if self.config.data_dir else Path()
         sources = [
             source
@@ -119,18 +134,21 @@ class WorkflowStudy:
             for source in (task.data.train, task.data.dev, task.data.test)
             if isinstance(source, FileSource)
         ]
-        paths = [Path(source.path).expanduser() for source in sources]
-        return sorted({p if p.is_absolute() else folder / p for p in paths})
+        paths = {folder / Path(source.path).expanduser() for source in sources}
+        if isinstance(self.config.encoder.source, EncoderDirectory):
+            checkpoint = Path(self.config.encoder.source.path).expanduser()
+            paths |= {checkpoint / name for name in ENCODER_FILES}
+        return sorted(path for path in paths if path.exists())
 
     @property
     def data_definition(self) -> str:
         """Digest of everything in the configuration that decides the prepared data."""
         tasks = {
-            name: task.model_dump(mode="json", exclude={"head", "decoder", "output", "loss"})
+            name: task.model_dump(mode="json", exclude=NOT_IN_THE_DATA)
             for name, task in self.config.tasks.items()
         }
         encoder = self.config.encoder.model_dump(mode="json")
-        return digest([tasks, encoder, self.config.study_seed])[:16]
+        return digest([tasks, encoder, self.config.study_seed, self.config.training.pair])[:16]
 
     @property
     def cells_digest(self) -> str:
@@ -155,10 +173,15 @@ class WorkflowStudy:
         """
         if self.partial or not self.layout.checks.exists():
             return
-        failed = sorted((self.layout.root / "failed").rglob("*.json"))
+        prints = [(run, self.grid.fingerprint(run)) for run in self.grid.runs]
+        failed = [run for run, mark in prints if self.layout.failed(run, mark).exists()]
+        if not failed:
+            # Stopped by hand, or something else than a run failed: a report would say nothing new.
+            print("\nThe same command goes on with what is missing.", file=sys.stderr)
+            return
         print(
-            f"\n{len(failed)} runs of study '{self.config.name}' failed. Reporting what there is; "
-            "the same command tries only the missing ones again.",
+            f"\n{len(failed)} of {len(prints)} runs of study '{self.config.name}' failed or were "
+            "stopped. Reporting what there is; the same command tries only the missing ones again.",
             file=sys.stderr,
         )
         options = dict(self.options) | {"study": str(self.file), "partial": True}
@@ -189,12 +212,14 @@ def open_study(config: Mapping, configfiles: Sequence[str | Path]) -> WorkflowSt
         files = [Path(file) for file in configfiles]
         if len(files) > 1:
             raise UserError("give one --configfile; a study may name another one in `extends`")
-        options = {k: v for k, v in config.items() if k in KNOWN} if files else dict(config)
+        inside = read_study_file(files[0]) if files else {}
+        # Snakemake has laid --config over the file; what differs from the file was typed.
+        options = {k: v for k, v in config.items() if k not in inside or inside[k] != v}
         unknown = sorted(set(options) - KNOWN)
         if unknown:
             raise UserError(
-                f"--config {unknown[0]}: unknown; known are {', '.join(sorted(KNOWN))}. Keys of "
-                "the study are overridden by --config set='[key=value]'"
+                f"--config {unknown[0]}: not known; known are {', '.join(sorted(KNOWN))}. Keys of "
+                "the study are overridden by --config set='[\"key=value\"]'"
             )
         file = Path(options.get("study") or (files[0] if files else DEFAULT_STUDY))
         overrides = options.get("set", [])

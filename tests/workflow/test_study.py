@@ -40,6 +40,10 @@ def test_a_study_runs_once_and_is_due_again_for_the_right_reasons(project):
     append(project.package / "figures" / "style.py", "\n# plotting only\nPLOTTING = 1\n")
     assert due(project.snakemake("-n").stdout) == {"all", "figures", "report"}
 
+    # Another combiner's file decides no run of this study.
+    (project.package / "combine" / "another.py").write_text("ANOTHER = 1\n")
+    assert "train" not in due(project.snakemake("-n").stdout)
+
     append(project.package / "train" / "engine.py", "\nCHANGED = 1\n")
     assert due(project.snakemake("-n").stdout) >= {"train", "collect", "tables", "figures"}
 
@@ -95,8 +99,28 @@ def test_a_failed_run_costs_its_own_cell(project):
     assert project.records() == finished
 
     project.write(sweep={"learning_rate": [1e-3, 2e-3]})
-    assert project.snakemake().returncode == 0
-    assert len(failed) + len(finished) == 6
+    mended = project.snakemake()
+    assert mended.returncode == 0, mended.stderr
+    assert {name: project.records()[name] for name in finished} == finished
+
+
+def test_a_killed_run_leaves_a_reason_and_starves_nobody(project):
+    """The kernel kills a process that takes too much memory: nothing in Python runs after that."""
+    project.write(seeds=[1], groupings=[["MOOD", "SAME"]], combiners=["addition"], runs_per_job=3)
+    loop = project.package / "train" / "inputs.py"
+    original = loop.read_text()
+    suicide = (
+        "        import os, signal\n"
+        "        if run.id.startswith('MOOD/'):\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    head, docstring, rest = original.partition('        """The untrained model of a run."""\n')
+    assert docstring
+    loop.write_text(head + docstring + suicide + rest)
+    assert project.snakemake().returncode != 0
+    assert "the process was stopped while it trained this run" in project.page
+    assert project.snakemake().returncode != 0
+    assert {name.split("/")[0] for name in project.records()} == {"SAME", "MOOD+SAME"}
 
 
 def test_wrong_data_stop_the_study_before_any_training(project):

@@ -20,7 +20,7 @@ rule collect:
     message:
         "collect the scores of all runs"
     shell:
-        "python -m weightwise collect {params.study} 2> >(tee {log} >&2)"
+        "python -m weightwise collect {params.study} 2> >(tee {log:q} >&2)"
 
 
 rule tables:
@@ -37,4 +37,4 @@ rule tables:
     message:
         "analyse the scores"
     shell:
-        "python -m weightwise tables {params.study} 2> >(tee {log} >&2)"
+        "python -m weightwise tables {params.study} 2> >(tee {log:q} >&2)"

@@ -4,6 +4,7 @@
 rule prepare:
     input:
         sources=STUDY.source_files,
+        code=STUDY.preparation_code,
     output:
         checks=STUDY.layout.checks,
         examples=[STUDY.layout.examples(task) for task in STUDY.config.tasks],
@@ -16,4 +17,4 @@ rule prepare:
     message:
         f"prepare the data and the encoder of study {STUDY.config.name}"
     shell:
-        "python -m weightwise prepare {params.study} 2> >(tee {log} >&2)"
+        "python -m weightwise prepare {params.study} 2> >(tee {log:q} >&2)"

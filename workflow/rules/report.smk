@@ -26,7 +26,7 @@ rule figures:
     message:
         "draw the figures"
     shell:
-        "python -m weightwise figures {params.study} 2> >(tee {log} >&2)"
+        "python -m weightwise figures {params.study} 2> >(tee {log:q} >&2)"
 
 
 rule report:
@@ -35,7 +35,7 @@ rule report:
         tables=rules.tables.output,
         figures=rules.figures.output,
         checks=STUDY.layout.checks,
-        code=STUDY.modules("report/*.py", "report/templates/*"),
+        code=STUDY.modules("report/*.py", "report/templates/*", "published/*"),
     output:
         report(STUDY.layout.report, caption="../report/report.rst", category="Results"),
     log:
@@ -48,4 +48,4 @@ rule report:
     message:
         "write the report"
     shell:
-        "python -m weightwise report {params.study} --reports {params.reports} {params.partial} 2> >(tee {log} >&2)"
+        "python -m weightwise report {params.study} --reports {params.reports:q} {params.partial} 2> >(tee {log:q} >&2)"

@@ -5,16 +5,18 @@
 TRAINING_INPUTS = {
     "checks": STUDY.layout.checks,
     "tokens": [STUDY.layout.tokens(task) for task in STUDY.config.tasks],
-    # Training modules, not plotting ones: editing one of them makes runs due.
-    "code": STUDY.training_modules,
 }
-TRAIN = "python -m weightwise.train {output} --study {params.study} --log"
+TRAIN = "python -m weightwise.train {output:q} --study {params.study} --log"
 
 if STUDY.config.runs_per_job == 1:
 
     rule train:
         input:
             **TRAINING_INPUTS,
+            # Training modules, not plotting ones: editing one of them makes runs due.
+            code=lambda wildcards: STUDY.training_code(
+                [STUDY.combiner_of(wildcards.run)]
+            ),
         output:
             STUDY.layout.root / "done" / "{run}-{fingerprint}.json",
         log:
@@ -41,6 +43,9 @@ else:
                 f"train_{number}"
             input:
                 **TRAINING_INPUTS,
+                code=STUDY.training_code(
+                    run.arm.combiner for run in STUDY.grid.packs[number - 1]
+                ),
             output:
                 pack,
             log:

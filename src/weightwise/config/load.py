@@ -34,7 +34,12 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_study_file(path: Path) -> dict[str, Any]:
+    """The keys of one file, unchecked, without what it extends.
+
+    Raises:
+        UserError: it cannot be read, is not YAML or gives a key twice.
+    """
     try:
         data = yaml.load(path.read_text("utf-8"), Loader=_UniqueKeyLoader)  # a safe loader
     except OSError as error:
@@ -61,7 +66,7 @@ def _extended(path: Path, chain: tuple[Path, ...] = ()) -> dict[str, Any]:
     path = path.resolve()
     if path in chain:
         raise UserError(f"{path}: `extends` goes round in a circle")
-    data = _read(path)
+    data = read_study_file(path)
     parent = data.get("extends")
     if parent is None:
         return data

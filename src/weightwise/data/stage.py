@@ -12,6 +12,7 @@ from weightwise.data.prepare import prepare
 from weightwise.data.tokens import TokenisedSplit, load_splits, tokenise
 from weightwise.files import write_json
 from weightwise.layout import Layout
+from weightwise.model.checkpoint import load_encoder
 
 
 def prepare_study(
@@ -29,9 +30,13 @@ def prepare_study(
         the longest text, "cut": rows longer than `max_length`, "unknown_share"}.
 
     Raises:
-        UserError: anything wrong in the sources, the encoder or the tokenizer.
+        UserError: anything wrong in the sources, the encoder or the tokenizer; there is then no
+            `checks.json`, and nothing takes the folder for prepared.
     """
     checks = prepare(study, layout.data, layout.cache, report)
+    layout.checks.unlink(missing_ok=True)
+    # Refused here, once, rather than in every run.
+    load_encoder(layout.encoder, study.encoder.layers, longest=study.encoder.max_length)
     for name, task in study.tasks.items():
         facts = tokenise(layout.examples(name), layout.encoder, layout.tokens(name))
         splits = load_splits(layout.tokens(name)).values()

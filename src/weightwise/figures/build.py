@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from weightwise.config import StudyConfig
+from weightwise.config.study import ReportConfig
 from weightwise.figures import (
     confusion,
     forest,
@@ -36,7 +37,10 @@ FIGURES: dict[str, Callable[[Inputs], Iterator[Drawing]]] = {
 
 
 def build_figures(
-    tables_dir: str | Path, out_dir: str | Path, study: StudyConfig | None = None
+    tables_dir: str | Path,
+    out_dir: str | Path,
+    study: StudyConfig | None = None,
+    report: ReportConfig | None = None,
 ) -> list[dict[str, Any]]:
     """Draw every figure that the tables allow.
 
@@ -45,12 +49,13 @@ def build_figures(
         out_dir: folder for `<kind>/<id>.svg` (a folder for every kind, be it empty) and
             `index.json`; figures of an earlier call are removed.
         study: gives task titles, class names and the confidence; None for a bare score table.
+        report: the confidence, where there is no study.
 
     Returns:
         The index: one record per figure with id, kind, file, title, caption, alt, task, group,
         variant, split and the keys of the runs behind it.
     """
-    inputs = load_inputs(tables_dir, study)
+    inputs = load_inputs(tables_dir, study, report)
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     index = []

@@ -10,6 +10,7 @@ import pandas as pd
 from weightwise import tables
 from weightwise.analysis.labels import tasks_of
 from weightwise.config import StudyConfig
+from weightwise.config.study import ReportConfig
 from weightwise.errors import UserError
 
 SCHEMAS: dict[str, type[tables.Table]] = {
@@ -47,6 +48,7 @@ class Inputs:
     runs: pd.DataFrame
     costs: pd.DataFrame
     study: StudyConfig | None = None
+    report: ReportConfig = field(default_factory=ReportConfig)
     present: frozenset[str] = field(default_factory=frozenset)
 
     @property
@@ -57,7 +59,7 @@ class Inputs:
     @property
     def confidence(self) -> float:
         """Confidence of all intervals."""
-        return self.study.report.confidence if self.study else 0.95
+        return self.report.confidence
 
     def tasks(self, variant: str | None = None) -> list[str]:
         """Tasks in the study's order; without a study, as they first appear."""
@@ -117,8 +119,14 @@ def of(frame: pd.DataFrame, task: str, variant: str, split: str | None = None) -
     return rows if split is None else rows[rows["split"] == split]
 
 
-def load_inputs(tables_dir: str | Path, study: StudyConfig | None = None) -> Inputs:
+def load_inputs(
+    tables_dir: str | Path,
+    study: StudyConfig | None = None,
+    report: ReportConfig | None = None,
+) -> Inputs:
     """Read and check every table of a folder; absent optional ones are empty.
+
+    `report` says what the tables were analysed with where there is no study to say it.
 
     Raises:
         UserError: a needed table is missing, or a table breaks its schema.
@@ -136,7 +144,8 @@ def load_inputs(tables_dir: str | Path, study: StudyConfig | None = None) -> Inp
             loaded[name] = tables.empty(schema)
     for name in OF_A_TASK:
         loaded[name] = _own_weight_first(loaded[name])
-    return Inputs(**loaded, study=study, present=frozenset(present))
+    told = study.report if study else report or ReportConfig()
+    return Inputs(**loaded, study=study, report=told, present=frozenset(present))
 
 
 def _own_weight_first(frame: pd.DataFrame) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from weightwise.config import StudyConfig
+from weightwise.config.study import ReportConfig
 from weightwise.errors import UserError
 from weightwise.figures import names
 from weightwise.figures.inputs import Inputs, load_inputs
@@ -41,6 +42,7 @@ def build_report(
     study: StudyConfig | None = None,
     checks: str | Path | None = None,
     partial: bool = False,
+    report: ReportConfig | None = None,
 ) -> Path:
     """Write the report of a study, or of a bare table of scores.
 
@@ -51,12 +53,15 @@ def build_report(
         study: its configuration; None for a bare analysis.
         checks: the data's `checks.json`; None or a missing file for a bare analysis.
         partial: some runs are missing and more are to come; the page says so first.
+        report: confidence and power of the analysis, where there is no study.
 
     Raises:
         UserError: a table, the index of figures or the checks cannot be read.
     """
-    inputs = load_inputs(tables_dir, study)
+    inputs = load_inputs(tables_dir, study, report)
     facts = _read_json(checks, {}) if checks and Path(checks).exists() else {}
+    if study is not None:
+        _as_told_today(facts, study)
     figures = _figures(Path(figures_dir))
     several = len(inputs.variants) > 1
     sections = [_variant(inputs, v, figures, facts) for v in inputs.variants]
@@ -79,7 +84,7 @@ def build_report(
         "versions": run_section.versions(),
         "confidence": f"{100 * inputs.confidence:g} %",
         "error": f"{100 * (1 - inputs.confidence):.3g} %",
-        "power": f"{100 * (study.report.power if study else 0.8):g} %",
+        "power": f"{100 * inputs.report.power:g} %",
         "signs": {"gain": names.GAIN, "loss": names.LOSS, "same": names.SAME},
     }
     return _write(Path(out_html), render(context))
@@ -161,6 +166,14 @@ def _encoder(study: StudyConfig | None, facts: dict[str, Any]) -> str:
         (getattr(source, k) for k in ("model", "package", "path") if hasattr(source, k)), ""
     )
     return f"{source.type} {told}".strip()
+
+
+def _as_told_today(facts: dict[str, Any], study: StudyConfig) -> None:
+    """Titles and credits are the study's of today: changing them prepares no data again."""
+    for name, found in (facts.get("tasks") or {}).items():
+        if name in study.tasks:
+            found["title"] = study.tasks[name].title
+            found["licence"] = study.tasks[name].licence
 
 
 def _layers(kept: object) -> str:

@@ -42,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     terminal = _terminal()
     state: dict = {}
     failed = 0
+    # Those that failed before come last: one that is killed every time starves nobody.
+    runs.sort(key=lambda run: layout.failed(run, grid.fingerprint(run)).exists())
     for run in runs:
         if options.log:
             _log_to(layout.log(run, grid.fingerprint(run)))
@@ -71,7 +73,11 @@ def _one(run, grid: Grid, layout: Layout, options, state: dict, terminal) -> boo
 
     progress = LogProgress() if options.log else BarProgress(run.id)
     log = layout.log(run, grid.fingerprint(run))
+    note = layout.failed(run, grid.fingerprint(run))
     print(f"run {run.id}", file=sys.stderr)
+    # Stands if nothing below has the chance to say more; gone when the run is finished.
+    stopped = UserError("the process was stopped while it trained this run: out of memory, killed")
+    runner.write_json(note, runner.failure(run, None, stopped, log))
     try:
         if "prepared" not in state:
             state["prepared"] = Prepared(grid.study, layout)
@@ -79,8 +85,7 @@ def _one(run, grid: Grid, layout: Layout, options, state: dict, terminal) -> boo
     except Exception as error:
         if isinstance(progress, BarProgress):
             progress.bar.stop()
-        note = layout.failed(run)
-        if not note.exists():
+        if not isinstance(state.get("prepared"), Prepared):
             runner.write_json(note, runner.failure(run, None, error, log))
         runner.explain(error, lambda text: print(text, file=sys.stderr, flush=True))
         print(f"FAILED {run.id}: {error} (log: {log})", file=terminal, flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 
@@ -88,6 +89,15 @@ class BarProgress(Progress):
         self.bar.stop()
 
 
+def _since_last_pause(finished: list[tuple[float, int]]) -> list[tuple[float, int]]:
+    """The runs after the last long gap: yesterday's runs say nothing of today's rate."""
+    gaps = [after[0] - before[0] for before, after in itertools.pairwise(finished)]
+    typical = sorted(gaps)[len(gaps) // 2] if gaps else 0.0
+    longest = max(10 * typical, 600.0)
+    starts = [i + 1 for i, gap in enumerate(gaps) if gap > longest]
+    return finished[starts[-1] :] if starts else finished
+
+
 def study_progress(runs: StudyRuns) -> str:
     """`12 of 63 runs done, ETA 4 min`, from the files alone.
 
@@ -104,7 +114,7 @@ def study_progress(runs: StudyRuns) -> str:
         finished.append((written, len(run.group)))
     finished.sort()
     text = f"{len(finished)} of {len(total)} runs done"
-    recent = finished[-RECENT:]
+    recent = _since_last_pause(finished)[-RECENT:]
     left = sum(len(run.group) for run in total) - sum(size for _, size in finished)
     if len(recent) < ENOUGH or left <= 0:
         return text

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
-import resource
-import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -37,12 +36,25 @@ def hardware(device: torch.device) -> str:
     return platform.processor() or platform.machine()
 
 
+def forget_peak_memory(device: torch.device) -> None:
+    """Start a new measurement: runs share a process, and its peak would be the largest of them."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_memory(device: torch.device) -> float:
-    """Largest memory in bytes: of the GPU, or of this process on a CPU."""
+    """Largest memory in bytes since `forget_peak_memory`: of the GPU, or of this process on a CPU.
+    NaN where the system does not tell."""
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device))
-    unit = 1 if sys.platform == "darwin" else 1024
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return float(line.split()[1]) * 1024
+    return float("nan")
 
 
 def execute(prepared: Prepared, run: Cell, progress: Progress | None = None) -> tuple[str, bool]:
@@ -70,11 +82,11 @@ def execute(prepared: Prepared, run: Cell, progress: Progress | None = None) -> 
                 trained = True
         marker = layout.done(run, prepared.grid.fingerprint(run))
         write_json(marker, {"id": run.id, "key": key})
-        layout.failed(run).unlink(missing_ok=True)
+        prepared.failed(run).unlink(missing_ok=True)
         return key, trained
     except BaseException as error:
         if not isinstance(error, KeyboardInterrupt):
-            write_json(layout.failed(run), failure(run, key, error, prepared.log(run)))
+            write_json(prepared.failed(run), failure(run, key, error, prepared.log(run)))
         raise
 
 
@@ -90,8 +102,7 @@ def _train_into(
 ) -> None:
     torch.set_num_threads(prepared.study.threads)
     inputs = prepared.inputs(run)
-    if inputs.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(inputs.device)
+    forget_peak_memory(inputs.device)
     model = prepared.model(run)
     tables = train(model, inputs, progress)
     for row in tables.timings:
@@ -127,7 +138,7 @@ def _record(
         "definition": prepared.grid.definition(run),
         "data": {task: prepared.facts[task]["checksum"] for task in run.group},
         "epoch_length": inputs.epoch_length,
-        "code": code_version(),
+        "code": code_version(run.arm.combiner),
         "scores": scores,
         "precision": "bf16" if inputs.bf16 else "fp32",
         "threads": prepared.study.threads,

@@ -66,7 +66,7 @@ def test_run_leaves_tables_a_record_and_a_marker(prepared):
     assert record["precision"] == "fp32"
     marker = study.layout.done(run, study.grid.fingerprint(run))
     assert read_json(marker) == {"id": PAIR, "key": result["key"]}
-    assert not study.layout.failed(run).exists()
+    assert not study.failed(run).exists()
 
 
 def test_finished_run_is_not_trained_again(prepared):
@@ -306,7 +306,7 @@ def test_siamese_study(prepared):
 def assert_failed(study, run, error: type[Exception], said: str):
     with pytest.raises(error, match=said):
         execute(study, run)
-    note = read_json(study.layout.failed(run))
+    note = read_json(study.failed(run))
     assert note["id"] == run.id
     assert said in note["error"]
     assert study.record(run) is None
@@ -329,7 +329,7 @@ def test_failed_run_leaves_a_note_and_nothing_else(prepared, monkeypatch):
         patch.setattr(loop, "make_batch", lambda *a: 1 / 0)
         assert_failed(study, run, ZeroDivisionError, "division by zero")
     assert trained(study, PAIR)["now"]
-    assert not study.layout.failed(run).exists()
+    assert not study.failed(run).exists()
 
 
 def test_checkpoint_that_does_not_load_is_a_failed_run(prepared):

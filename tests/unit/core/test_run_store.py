@@ -103,12 +103,12 @@ def version_after(path, old: str, new: str) -> str:
     assert old in text
     path.write_text(text.replace(old, new, 1))
     code_version.cache_clear()
-    return code_version()
+    return code_version("pcgrad")
 
 
 def test_code_version_counts_code_alone(package):
     code_version.cache_clear()
-    first = code_version()
+    first = code_version("pcgrad")
     engine = package / "train" / "engine.py"
     assert version_after(engine, '"""One optimisation step', '"""Another sentence') == first
     assert version_after(engine, "class Engine:\n", "class Engine:  # a remark\n\n") == first
@@ -117,16 +117,19 @@ def test_code_version_counts_code_alone(package):
     assert version_after(package / "grid.py", "def plain", "def plainly") == first
     (package / "figures" / "new.py").write_text("x = 1")
     code_version.cache_clear()
-    assert code_version() == first
+    assert code_version("pcgrad") == first
     second = version_after(engine, "torch._foreach_add_(combined", "torch._foreach_sub_(combined")
     assert second != first
+    # A combiner's file decides the runs with that combiner, and no others.
     (package / "combine" / "new.py").write_text("x = 1")
-    code_version.cache_clear()
-    assert code_version() not in (first, second)
+    fixed = code_version("addition")
+    changed = version_after(package / "combine" / "pcgrad.py", "product < 0", "product > 0")
+    assert changed not in (first, second)
+    assert code_version("addition") == fixed
 
 
 def test_training_modules_exist():
-    names = {str(p.relative_to(store.PACKAGE)) for p in training_modules()}
+    names = {str(p.relative_to(store.PACKAGE)) for p in training_modules("addition")}
     assert {"train/engine.py", "train/optimiser.py", "model/encoder.py", "seeding.py"} <= names
     for pattern in store.TRAINING_MODULES:
         assert list(store.PACKAGE.glob(pattern)), f"{pattern} matches nothing"
@@ -134,7 +137,7 @@ def test_training_modules_exist():
 
 def test_key_changes_with_every_part():
     parts = {
-        "definition": {"a": 1},
+        "definition": {"a": 1, "combiner": "addition"},
         "data": {"SEN": "x"},
         "encoder": {"sha256": "y"},
         "epoch_length": 3,
@@ -143,7 +146,8 @@ def test_key_changes_with_every_part():
     assert first == run_key(**parts)
     assert len(first) == 32
     for change in (
-        {"definition": {"a": 2}},
+        {"definition": {"a": 2, "combiner": "addition"}},
+        {"definition": {"a": 1, "combiner": "pcgrad"}},
         {"data": {"SEN": "z"}},
         {"encoder": {"sha256": "z"}},
         {"epoch_length": 4},
