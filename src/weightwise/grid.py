@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from weightwise.code import code_version
 from weightwise.config import StudyConfig, TaskConfig, TrainingConfig
 from weightwise.errors import UserError
 
@@ -198,8 +199,9 @@ class Grid:
         }
 
     def fingerprint(self, run: Cell) -> str:
-        """Short digest of `definition`: what Snakemake compares to see that a run is due."""
-        return digest(self.definition(run))[:16]
+        """Short digest of the run's configuration and of the code behind it: part of the name of
+        its marker, so that a change in either makes exactly the runs due that it changes."""
+        return digest([self.definition(run), code_version(run.arm.combiner)])[:16]
 
 
 def _task_definition(task: TaskConfig) -> dict[str, Any]:

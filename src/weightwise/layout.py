@@ -57,9 +57,9 @@ class Layout:
     def done(self, run: Cell, fingerprint: str) -> Path:
         """Marker of a finished run: names its key in the store.
 
-        The fingerprint of the run's configuration is part of the name: a changed configuration
-        makes the run due because its marker is missing, and how runs are packed into jobs plays
-        no part in it.
+        The fingerprint of the run's configuration and code is part of the name: a change makes
+        the run due because its marker is missing, and how runs are packed into jobs plays no part
+        in it.
         """
         return self.root / "done" / f"{run.id}-{fingerprint}.json"
 

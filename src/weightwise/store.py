@@ -7,9 +7,6 @@ everything that decides them. Imports no torch.
 
 from __future__ import annotations
 
-import ast
-import functools
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,54 +16,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from weightwise.combine import COMBINERS
+from weightwise.code import code_version
 from weightwise.files import read_json, write_json
 from weightwise.grid import digest
-
-PACKAGE = Path(__file__).parent
-# Whatever decides the numbers of a run. Orchestration, analysis and plotting are not among them.
-TRAINING_MODULES = (
-    "combine/base.py",
-    "data/batches.py",
-    "data/tokens.py",
-    "model/*.py",
-    "seeding.py",
-    "train/engine.py",
-    "train/inputs.py",
-    "train/loop.py",
-    "train/optimiser.py",
-    "train/schedule.py",
-    "train/scoring.py",
-)
-
-
-def training_modules(combiner: str) -> list[Path]:
-    """Source files that decide a run with that combiner, sorted. Other combiners' files are not
-    among them: adding one makes nothing due."""
-    found = {path for pattern in TRAINING_MODULES for path in PACKAGE.glob(pattern)}
-    own = COMBINERS[combiner].__module__.split(".")[1:]
-    return sorted(found | {PACKAGE.joinpath(*own).with_suffix(".py")})
-
-
-@functools.cache
-def code_version(combiner: str) -> str:
-    """Digest of the code of a run with that combiner. Comments, docstrings and layout do not
-    count."""
-    state = hashlib.sha256()
-    for path in training_modules(combiner):
-        tree = ast.parse(path.read_text("utf-8"))
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if (
-                isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-                and body
-                and isinstance(body[0], ast.Expr)
-                and isinstance(body[0].value, ast.Constant)
-                and isinstance(body[0].value.value, str)
-            ):
-                node.body = body[1:] or [ast.Pass()]
-        state.update(f"{path.name}\n{ast.dump(tree)}\n".encode())
-    return state.hexdigest()
 
 
 def run_key(

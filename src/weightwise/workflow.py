@@ -7,17 +7,17 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from weightwise.code import PACKAGE, shared_modules
 from weightwise.config import StudyConfig, load_study
 from weightwise.config.load import read_study_file
 from weightwise.config.sources import EncoderDirectory, FileSource
 from weightwise.errors import UserError
 from weightwise.grid import Grid, digest
 from weightwise.layout import Layout
-from weightwise.store import PACKAGE, training_modules
 
 DEFAULT_STUDY = "config.yaml"
 ENCODER_FILES = ("config.json", "model.safetensors", "tokenizer.json", "vocab.txt")
@@ -104,14 +104,11 @@ class WorkflowStudy:
             for pack in self.grid.packs
         ]
 
-    def training_code(self, combiners: Iterable[str]) -> list[Path]:
-        """Source files whose change makes runs with these combiners due."""
-        return sorted({path for name in set(combiners) for path in training_modules(name)})
-
-    @staticmethod
-    def combiner_of(run_id: str) -> str:
-        """The combiner in a run's id."""
-        return run_id.split("/")[1].partition("-")[0]
+    @property
+    def training_modules(self) -> list[Path]:
+        """Source files behind every run. The file of a combiner stands behind its own runs only:
+        it is in their fingerprint."""
+        return shared_modules()
 
     def modules(self, *patterns: str) -> list[Path]:
         """Source files of the package by pattern."""

@@ -1,10 +1,12 @@
 # The runs. Results go to the run store, which Snakemake does not own; a job declares markers only.
-# The fingerprint of a run's configuration is part of its marker's name, so a changed configuration
-# makes exactly the runs due that it changes, and packing (runs_per_job) makes none due.
+# The fingerprint of a run's configuration and code is part of its marker's name, so a change makes
+# exactly the runs due that it changes, and packing (runs_per_job) makes none due.
 
 TRAINING_INPUTS = {
     "checks": STUDY.layout.checks,
     "tokens": [STUDY.layout.tokens(task) for task in STUDY.config.tasks],
+    # Training modules, not plotting ones: editing one of them makes runs due.
+    "code": STUDY.training_modules,
 }
 TRAIN = "python -m weightwise.train {output:q} --study {params.study} --log"
 
@@ -13,10 +15,6 @@ if STUDY.config.runs_per_job == 1:
     rule train:
         input:
             **TRAINING_INPUTS,
-            # Training modules, not plotting ones: editing one of them makes runs due.
-            code=lambda wildcards: STUDY.training_code(
-                [STUDY.combiner_of(wildcards.run)]
-            ),
         output:
             STUDY.layout.root / "done" / "{run}-{fingerprint}.json",
         log:
@@ -43,9 +41,6 @@ else:
                 f"train_{number}"
             input:
                 **TRAINING_INPUTS,
-                code=STUDY.training_code(
-                    run.arm.combiner for run in STUDY.grid.packs[number - 1]
-                ),
             output:
                 pack,
             log:

@@ -13,10 +13,11 @@ import pandas as pd
 import torch
 
 from weightwise import __version__
+from weightwise.code import code_version
 from weightwise.errors import UserError
 from weightwise.files import write_json
 from weightwise.grid import Cell
-from weightwise.store import code_version, write_record
+from weightwise.store import write_record
 from weightwise.tables import Epochs, Predictions, Steps, Timings, write_table
 from weightwise.train.engine import Diverged
 from weightwise.train.inputs import Prepared

@@ -7,9 +7,10 @@ import threading
 
 import pytest
 
-from weightwise import store
+from weightwise import code
+from weightwise.code import code_version, training_modules
 from weightwise.files import read_json, write_json, write_text
-from weightwise.store import RunStore, code_version, run_key, training_modules, write_record
+from weightwise.store import RunStore, run_key, write_record
 
 
 def write_run(runs: RunStore, key: str, text: str = "x") -> bool:
@@ -92,8 +93,8 @@ def test_two_writers_train_once(tmp_path):
 def package(tmp_path, monkeypatch):
     """A copy of the package whose training code may be edited."""
     copy = tmp_path / "package"
-    shutil.copytree(store.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(store, "PACKAGE", copy)
+    shutil.copytree(code.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code, "PACKAGE", copy)
     yield copy
     code_version.cache_clear()
 
@@ -129,10 +130,10 @@ def test_code_version_counts_code_alone(package):
 
 
 def test_training_modules_exist():
-    names = {str(p.relative_to(store.PACKAGE)) for p in training_modules("addition")}
+    names = {str(p.relative_to(code.PACKAGE)) for p in training_modules("addition")}
     assert {"train/engine.py", "train/optimiser.py", "model/encoder.py", "seeding.py"} <= names
-    for pattern in store.TRAINING_MODULES:
-        assert list(store.PACKAGE.glob(pattern)), f"{pattern} matches nothing"
+    for pattern in code.TRAINING_MODULES:
+        assert list(code.PACKAGE.glob(pattern)), f"{pattern} matches nothing"
 
 
 def test_key_changes_with_every_part():

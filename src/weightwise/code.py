@@ -1,0 +1,59 @@
+"""Which source files decide a run, and the digest of what they say. Imports no torch."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+from pathlib import Path
+
+from weightwise.combine import COMBINERS
+
+PACKAGE = Path(__file__).parent
+# Whatever decides the numbers of a run. Orchestration, analysis and plotting are not among them.
+TRAINING_MODULES = (
+    "combine/base.py",
+    "data/batches.py",
+    "data/tokens.py",
+    "model/*.py",
+    "seeding.py",
+    "train/engine.py",
+    "train/inputs.py",
+    "train/loop.py",
+    "train/optimiser.py",
+    "train/schedule.py",
+    "train/scoring.py",
+)
+
+
+def shared_modules() -> list[Path]:
+    """Source files behind every run, sorted."""
+    return sorted(path for pattern in TRAINING_MODULES for path in PACKAGE.glob(pattern))
+
+
+def training_modules(combiner: str) -> list[Path]:
+    """Source files behind a run with that combiner, sorted. Other combiners' files are not among
+    them: adding one makes nothing due."""
+    own = COMBINERS[combiner].__module__.split(".")[1:]
+    return sorted({*shared_modules(), PACKAGE.joinpath(*own).with_suffix(".py")})
+
+
+@functools.cache
+def code_version(combiner: str) -> str:
+    """Digest of the code of a run with that combiner. Comments, docstrings and layout do not
+    count."""
+    state = hashlib.sha256()
+    for path in training_modules(combiner):
+        tree = ast.parse(path.read_text("utf-8"))
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if (
+                isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+                and body
+                and isinstance(body[0], ast.Expr)
+                and isinstance(body[0].value, ast.Constant)
+                and isinstance(body[0].value.value, str)
+            ):
+                node.body = body[1:] or [ast.Pass()]
+        state.update(f"{path.name}\n{ast.dump(tree)}\n".encode())
+    return state.hexdigest()
