@@ -134,6 +134,16 @@ def test_wrong_data_stop_the_study_before_any_training(project):
     assert not project.records()
 
 
+def test_a_checkpoint_of_another_architecture_is_refused_before_any_training(project):
+    config = project.folder / "encoder" / "config.json"
+    config.write_text(config.read_text().replace('"bert"', '"electra"'))
+    done = project.snakemake()
+    assert done.returncode != 0
+    assert "model_type is 'electra'" in " ".join(done.stderr.split())
+    assert not project.records()
+    assert not list((project.folder / "results" / "tiny" / "failed").rglob("*.json"))
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -105,7 +105,11 @@ def _read_bytes(path: Path) -> bytes:
         if path.parent.is_dir():
             near = [p.name for p in path.parent.iterdir() if p.is_file()][:1000]
         hint = nearest(path.name, near) if near else "its folder holds no file"
-        hint = hint if hint.startswith("did") else "check `path` and `data_dir`"
+        hint = (
+            hint
+            if hint.startswith("did")
+            else "check `path` and `data_dir` (or set WEIGHTWISE_DATA_DIR)"
+        )
         raise UserError(f"{path}: there is no such file; {hint}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
