@@ -189,7 +189,11 @@ def make_study(hostile: bool = False, **report: Any) -> StudyConfig:
     """A study of the three tasks of the tables."""
     data = {key: {"type": "file", "path": f"{key}.csv"} for key in ("train", "dev")}
     tasks: dict[str, dict[str, Any]] = {
-        "SEN": {"kind": "classification", "classes": ["bad", "middling", "good"]},
+        "SEN": {
+            "kind": "classification",
+            "classes": ["bad", "middling", "good"],
+            "licence": "CC BY 4.0",
+        },
         "PAR": {"kind": "binary"},
         "SIM": {"kind": "regression", "range": [0, 5]},
     }
