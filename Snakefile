@@ -5,7 +5,7 @@
 #   report.smk   figures     statistics -> SVG; report: everything -> one HTML file
 #
 # Which study: `snakemake` takes config.yaml, `snakemake --configfile workflow/studies/NAME.yaml`
-# another one; `--config set='[seeds=[1], training.epochs=2]'` overrides keys.
+# another one; `--config set='["seeds=[1]", "training.epochs=2"]'` overrides keys.
 # Targets: `all` (the report), `trained` (all runs), `prepared` (the data).
 
 from snakemake.utils import min_version
@@ -61,4 +61,4 @@ onsuccess:
 
 
 onerror:
-    STUDY.report_what_there_is()
+    STUDY.report_what_there_is(workflow.main_snakefile)

@@ -202,9 +202,8 @@ def analyse(
     for column in ("variant", "task", "group", "R²", "optimum", "note"):
         fits.add_column(column)
     for row in found["regressions"].itertuples():
-        optimum = "" if row.optimum != row.optimum else f"{row.optimum:.2f}"
-        r_squared = "" if row.r_squared != row.r_squared else f"{row.r_squared:.3f}"
-        fits.add_row(*map(escape, (row.variant, row.task, row.group, r_squared, optimum, row.note)))
+        numbers = (_number(row.r_squared, ".3f"), _number(row.optimum, ".2f"))
+        fits.add_row(*map(escape, (row.variant, row.task, row.group, *numbers, row.note)))
     best = Table(title="Best arms", title_justify="left")
     for column in ("variant", "task", "group", "combiner", "alpha", "change %", "verdict"):
         best.add_column(column)
@@ -212,10 +211,14 @@ def analyse(
         alpha = row.alpha if isinstance(row.alpha, str) else ""
         cells = (row.variant, row.task, row.group, row.combiner, alpha)
         change = row.test_change if math.isnan(row.dev_change) else row.dev_change
-        shown_change = "" if math.isnan(change) else f"{change:+.2f}"
-        best.add_row(*map(escape, cells), shown_change, row.verdict)
+        best.add_row(*map(escape, cells), _number(change, "+.2f"), row.verdict)
     shown.print(fits, best)
     shown.print(f"report: {page}", markup=False)
+
+
+def _number(value: float, form: str) -> str:
+    """A number, or nothing where it is undefined."""
+    return "" if math.isnan(value) else format(value, form)
 
 
 @app.command()

@@ -16,12 +16,14 @@ from weightwise.grid import Cell, Grid
 from weightwise.layout import Layout
 from weightwise.runs import StudyRuns
 from weightwise.tables import Timings, read_table
+from weightwise.train.schedule import steps_of_epoch
 
 # fp32 products of one core, FLOP/s. Only for a first guess; finished runs replace it.
 GUESSED_FLOPS = 6e10
 # Where nothing is known yet.
 ASSUMED_TOKENS = 20
 ASSUMED_ROWS = 10_000
+BERT_BASE_LAYERS = 12
 BERT_BASE_LAYER = 7_080_000
 
 
@@ -56,7 +58,7 @@ def planned(study: StudyConfig, layout: Layout) -> tuple[list[PlannedRun], Estim
     rows = []
     for run in grid.runs:
         training = grid.training(run.variant)
-        steps = training.epochs * -(-runs.epoch_length(training) // training.batch_size)
+        steps = training.epochs * steps_of_epoch(runs.epoch_length(training), training.batch_size)
         rows.append(PlannedRun(run, runs.record(run) is not None, steps))
     return rows, _estimate(runs, rows)
 
@@ -77,8 +79,7 @@ def _blind_guess(study: StudyConfig, grid: Grid) -> Estimate:
     """Nothing is fetched yet: sizes come from the configuration, lengths and layers are assumed."""
     known = [task.data.known_rows.train for task in study.tasks.values()]
     rows = min((n for n in known if n), default=ASSUMED_ROWS)
-    layers = study.encoder.layers
-    kept = 12 if layers is None else layers if isinstance(layers, int) else len(layers)
+    kept = _layers_kept(study.encoder.layers, BERT_BASE_LAYERS)
     flops = 0.0
     for run in grid.runs:
         training = grid.training(run.variant)
@@ -132,5 +133,8 @@ def _encoder_parameters(folder: Path, layers: int | Sequence[int] | None) -> int
         available = config["num_hidden_layers"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder / 'config.json'}: cannot be read ({error})") from None
-    kept = available if layers is None else layers if isinstance(layers, int) else len(layers)
-    return kept * (4 * hidden * hidden + 2 * hidden * between)
+    return _layers_kept(layers, available) * (4 * hidden * hidden + 2 * hidden * between)
+
+
+def _layers_kept(layers: int | Sequence[int] | None, available: int) -> int:
+    return available if layers is None else layers if isinstance(layers, int) else len(layers)

@@ -34,6 +34,7 @@ class StudyRuns:
                 f"{', '.join(missing)}: not there; prepare the data first (`weightwise prepare`, "
                 "or `snakemake`)"
             )
+        self._keys: dict[Cell, str] = {}
         self.facts = {task: tokens.facts(layout.tokens(task)) for task in study.tasks}
 
     @cached_property
@@ -48,12 +49,14 @@ class StudyRuns:
 
     def key(self, run: Cell) -> str:
         """The run's key in the store."""
-        return run_key(
-            self.grid.definition(run),
-            {task: self.facts[task]["checksum"] for task in run.group},
-            self._encoder,
-            self.epoch_length(self.grid.training(run.variant)),
-        )
+        if run not in self._keys:
+            self._keys[run] = run_key(
+                self.grid.definition(run),
+                {task: self.facts[task]["checksum"] for task in run.group},
+                self._encoder,
+                self.epoch_length(self.grid.training(run.variant)),
+            )
+        return self._keys[run]
 
     def record(self, run: Cell) -> dict | None:
         """`run.json` of a finished run; None where it is not finished."""

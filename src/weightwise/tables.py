@@ -6,8 +6,6 @@ checks what it reads. A column added here is documented, typed and checked every
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +16,7 @@ import pyarrow.parquet
 from pandera.typing import Series
 
 from weightwise.errors import UserError
+from weightwise.files import replacing
 
 SPLITS = ("train", "dev", "test")
 VERDICTS = (
@@ -346,18 +345,9 @@ def write_table(frame: pd.DataFrame, schema: type[Table], path: str | Path) -> N
     """Check, then write Parquet whole or not at all; equal tables give equal bytes."""
     path = Path(path)
     checked = check(frame, schema, str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        pyarrow.parquet.write_table(
-            pyarrow.Table.from_pandas(checked, preserve_index=False), temporary, compression="zstd"
-        )
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    table = pyarrow.Table.from_pandas(checked, preserve_index=False)
+    with replacing(path) as temporary:
+        pyarrow.parquet.write_table(table, temporary, compression="zstd")
 
 
 def read_table(path: str | Path, schema: type[Table]) -> pd.DataFrame:

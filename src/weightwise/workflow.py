@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -15,12 +14,13 @@ from weightwise.code import PACKAGE, shared_modules
 from weightwise.config import StudyConfig, load_study
 from weightwise.config.load import read_study_file
 from weightwise.config.sources import EncoderDirectory, FileSource
+from weightwise.data.encoder_source import FILES
 from weightwise.errors import UserError
+from weightwise.figures import KINDS
 from weightwise.grid import Grid, digest
 from weightwise.layout import Layout
 
 DEFAULT_STUDY = "config.yaml"
-ENCODER_FILES = ("config.json", "model.safetensors", "tokenizer.json", "vocab.txt")
 # Keys of a task that leave its rows alone; `pair` decides how many of them are cut.
 NOT_IN_THE_DATA = {"title", "licence", "head", "representation", "decoder", "output", "loss"}
 KNOWN = {"study", "set", "results", "reports", "partial"}
@@ -40,15 +40,7 @@ class WorkflowStudy:
         "confusions",
         "predictions",
     )
-    figure_kinds = (
-        "pairings",
-        "heatmap",
-        "forest",
-        "regression",
-        "simplex",
-        "confusion",
-        "scatter",
-    )
+    figure_kinds = KINDS
 
     def __init__(self, file: Path, overrides: Sequence[str], options: Mapping):
         """Args: the study's file, overrides `key=value`, options of `snakemake --config`."""
@@ -134,7 +126,7 @@ class WorkflowStudy:
         paths = {folder / Path(source.path).expanduser() for source in sources}
         if isinstance(self.config.encoder.source, EncoderDirectory):
             checkpoint = Path(self.config.encoder.source.path).expanduser()
-            paths |= {checkpoint / name for name in ENCODER_FILES}
+            paths |= {checkpoint / name for name in FILES}
         return sorted(path for path in paths if path.exists())
 
     @property
@@ -163,10 +155,11 @@ class WorkflowStudy:
         if not self.partial and self.layout.report.exists():
             print(f"\nThe report of study '{self.config.name}': {self.layout.report}\n")
 
-    def report_what_there_is(self) -> None:
+    def report_what_there_is(self, snakefile: str) -> None:
         """After a failure: a report of everything that is finished, with what is missing and why.
 
-        Runs in a nested Snakemake, since this one has given up the jobs behind the failed ones.
+        Args: the Snakefile that failed, which need not lie in the current folder. Runs in a nested
+        Snakemake, since this one has given up the jobs behind the failed ones.
         """
         if self.partial or not self.layout.checks.exists():
             return
@@ -183,8 +176,7 @@ class WorkflowStudy:
         )
         options = dict(self.options) | {"study": str(self.file), "partial": True}
         command = [sys.executable, "-m", "snakemake", "--nolock", "--cores", "1", "--quiet", "all"]
-        command += ["--snakefile", os.environ.get("WEIGHTWISE_SNAKEFILE", "Snakefile")]
-        command += ["--forcerun", "collect", "--config"]
+        command += ["--snakefile", snakefile, "--forcerun", "collect", "--config"]
         command += [f"{key}={json.dumps(value)}" for key, value in options.items()]
         done = subprocess.run(command, check=False)
         if done.returncode == 0:

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from tokenizers.implementations import BertWordPieceTokenizer
 
 from weightwise.errors import UserError
+from weightwise.files import replacing
 from weightwise.tables import SPLITS, Examples, read_table
 
 # A tokenizer that does not belong to its vocabulary turns nearly everything into [UNK] and
@@ -138,12 +139,11 @@ def tokenise(examples: Path, encoder: Path, out: Path) -> dict:
         "checksum": _checksum(table),
         "train_mean": float(frame.loc[frame["split"] == "train", "label"].mean()),
     }
-    temporary = out.with_name(f".{out.name}.partial")
     metadata = {b"weightwise": json.dumps(facts, sort_keys=True).encode()}
-    pyarrow.parquet.write_table(
-        table.replace_schema_metadata(metadata), temporary, compression="zstd"
-    )
-    temporary.replace(out)
+    with replacing(out) as temporary:
+        pyarrow.parquet.write_table(
+            table.replace_schema_metadata(metadata), temporary, compression="zstd"
+        )
     return facts
 
 

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
+import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from weightwise.config import StudyConfig
 from weightwise.config.study import ReportConfig
-from weightwise.figures import (
-    confusion,
-    forest,
-    heatmap,
-    pairings,
-    regression,
-    scatter,
-    simplex,
-    style,
-)
+from weightwise.figures import KINDS, style
 from weightwise.figures.drawing import Drawing
 from weightwise.figures.inputs import Inputs, load_inputs
 from weightwise.figures.svg import to_svg
+from weightwise.files import replacing, write_json
 
-# A new figure is one file with a `draw` function, and one line here.
 FIGURES: dict[str, Callable[[Inputs], Iterator[Drawing]]] = {
-    "pairings": pairings.draw,
-    "heatmap": heatmap.draw,
-    "forest": forest.draw,
-    "regression": regression.draw,
-    "simplex": simplex.draw,
-    "confusion": confusion.draw,
-    "scatter": scatter.draw,
+    kind: importlib.import_module(f"weightwise.figures.{kind}").draw for kind in KINDS
 }
 
 
@@ -64,10 +48,11 @@ def build_figures(
             (folder / kind).mkdir(exist_ok=True)
             for drawing in draw(inputs):
                 name = f"{kind}/{drawing.id}.svg"
-                _write(folder / name, to_svg(drawing.figure))
+                with replacing(folder / name) as temporary:
+                    temporary.write_bytes(to_svg(drawing.figure))
                 index.append(_record(kind, name, drawing))
     _forget_others(folder, {record["file"] for record in index})
-    _write(folder / "index.json", (json.dumps(index, indent=1, sort_keys=True) + "\n").encode())
+    write_json(folder / "index.json", index)
     return index
 
 
@@ -93,9 +78,3 @@ def _forget_others(folder: Path, keep: set[str]) -> None:
         for path in (folder / kind).glob("*.svg"):
             if f"{kind}/{path.name}" not in keep:
                 path.unlink()
-
-
-def _write(path: Path, data: bytes) -> None:
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_bytes(data)
-    os.replace(beside, path)

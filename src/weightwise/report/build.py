@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from weightwise.config.study import ReportConfig
 from weightwise.errors import UserError
 from weightwise.figures import names
 from weightwise.figures.inputs import Inputs, load_inputs
+from weightwise.files import write_text
 from weightwise.report import data_section, run_section, study_tables, verdict
 from weightwise.report.beside import Beside, beside_published
 from weightwise.report.html import Figure, Table, render, svg_source
@@ -87,7 +87,9 @@ def build_report(
         "power": f"{100 * inputs.report.power:g} %",
         "signs": {"gain": names.GAIN, "loss": names.LOSS, "same": names.SAME},
     }
-    return _write(Path(out_html), render(context))
+    page = Path(out_html)
+    write_text(page, render(context))
+    return page
 
 
 def _title(study: StudyConfig | None) -> str:
@@ -192,11 +194,3 @@ def _read_json(path: str | Path, default: Any) -> Any:
     if not isinstance(data, type(default)):
         raise UserError(f"{path}: has another layout than expected")
     return data
-
-
-def _write(path: Path, page: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(page, "utf-8")
-    os.replace(beside, path)
-    return path

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from weightwise.config import load_study
 from weightwise.errors import UserError
+from weightwise.files import write_json
 from weightwise.grid import Cell, Grid
 from weightwise.layout import Layout
 
@@ -59,8 +60,10 @@ def _find(name: str, grid: Grid, layout: Layout) -> Cell:
     """
     if not name.endswith(".json"):
         return grid.run(name)
-    for run in grid.runs:
-        if layout.done(run, grid.fingerprint(run)) == Path(name):
+    path, folder = Path(name), layout.root / "done"
+    if path.is_relative_to(folder):
+        run = grid.run(str(path.relative_to(folder)).rpartition("-")[0])
+        if layout.done(run, grid.fingerprint(run)) == path:
             return run
     raise UserError(f"{name}: is no run of this study any more; start the same command again")
 
@@ -77,21 +80,19 @@ def _one(run, grid: Grid, layout: Layout, options, state: dict, terminal) -> boo
     print(f"run {run.id}", file=sys.stderr)
     # Stands if nothing below has the chance to say more; gone when the run is finished.
     stopped = UserError("the process was stopped while it trained this run: out of memory, killed")
-    runner.write_json(note, runner.failure(run, None, stopped, log))
+    write_json(note, runner.failure(run, None, stopped, log))
     try:
         if "prepared" not in state:
             state["prepared"] = Prepared(grid.study, layout)
         key, trained = runner.execute(state["prepared"], run, progress)
     except Exception as error:
-        if isinstance(progress, BarProgress):
-            progress.bar.stop()
-        if not isinstance(state.get("prepared"), Prepared):
-            runner.write_json(note, runner.failure(run, None, error, log))
+        progress.stop()
+        if "prepared" not in state:  # then nobody has written yet what is wrong
+            write_json(note, runner.failure(run, None, error, log))
         runner.explain(error, lambda text: print(text, file=sys.stderr, flush=True))
         print(f"FAILED {run.id}: {error} (log: {log})", file=terminal, flush=True)
         return False
-    if isinstance(progress, BarProgress):
-        progress.stop()
+    progress.stop()
     record = state["prepared"].store.record(key)
     scores = ", ".join(f"{t} {_shown(s['dev'])}" for t, s in record["scores"].items())
     how = "" if trained else " (already in the store)"

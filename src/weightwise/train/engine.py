@@ -76,7 +76,8 @@ class Engine:
         """Set `.grad` of the trunk to sum_k w_k g_k and of each head to its own gradient.
 
         Raises:
-            Diverged: a loss or gradient is NaN or infinite; no `.grad` may be used then.
+            Diverged: a loss is NaN or infinite, or a gradient where they are separate; no `.grad`
+                may be used then. What a fixed combiner's gradients hide, the next loss shows.
         """
         words = StepWords(self.table, [b.packed.ids for b in batches.values()])
         separate = self._fixed if self.combiner.fixed else self._surgery

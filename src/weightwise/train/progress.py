@@ -52,6 +52,9 @@ class LogProgress(Progress):
             f"[{seconds:7.1f} s] {describe_epoch(number, scores, best)}", file=self.out, flush=True
         )
 
+    def stop(self) -> None:
+        """A log needs no end."""
+
 
 class BarProgress(Progress):
     """A bar with losses and ETA, for a run by hand."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from weightwise.analysis.run import SCHEMAS
 from weightwise.config import load_study
 from weightwise.config.document import json_schema, key_table
+from weightwise.figures import KINDS
+from weightwise.files import write_json
 from weightwise.grid import Grid
 from weightwise.workflow import WorkflowStudy
 
@@ -64,3 +68,26 @@ def test_what_decides_the_data_and_what_does_not():
     assert definition() != definition("tasks.SEN.cut_points=[-2, -1, 1, 3]")
     assert definition() != definition("study_seed=1")
     assert definition() != definition("encoder.max_length=64")
+
+
+def test_the_workflow_declares_every_table_and_captions_every_figure():
+    assert set(WorkflowStudy.analysis_tables) == set(SCHEMAS) - {"scores"} | {"predictions"}
+    captions = {path.stem for path in (ROOT / "workflow" / "report").glob("*.rst")}
+    assert captions == {*KINDS, "report", "workflow"}
+
+
+def test_a_partial_report_takes_the_snakefile_that_failed(tmp_path, monkeypatch):
+    study = WorkflowStudy(ROOT / "config.yaml", [], {"results": str(tmp_path)})
+    run = study.grid.runs[0]
+    write_json(study.layout.checks, {})
+    write_json(study.layout.failed(run, study.grid.fingerprint(run)), {})
+    commands = []
+
+    def record(command, check):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", record)
+    study.report_what_there_is("/elsewhere/Snakefile")
+    (command,) = commands
+    assert command[command.index("--snakefile") + 1] == "/elsewhere/Snakefile"
