@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 
 class Combiner:
     """Turns the Gramian of the task gradients into the weights of the update sum_k w_k g_k.
 
-    Subclasses implement `__call__`. A combiner whose weights never depend on gradients sets
+    Subclasses implement `__call__`; what they remember from step to step is part of `state`, so that
+    a run that was stopped goes on as if it had not been. A combiner whose weights never depend on gradients sets
     `fixed`: the engine then needs no separate gradients and gets weights by `fixed_weights`. The
     weights of fixed combiners apply to the heads, too; all others leave a head its own gradient.
     """
@@ -33,3 +36,15 @@ class Combiner:
     def fixed_weights(self, tasks: int) -> np.ndarray:
         """Weights [K] of a `fixed` combiner."""
         raise NotImplementedError
+
+    def state(self) -> dict[str, Any]:
+        """Everything that later steps depend on: JSON values and NumPy arrays, by name."""
+        return {"generator": self.generator.bit_generator.state}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is no state of this combiner.
+        """
+        self.generator.bit_generator.state = state["generator"]
