@@ -10,10 +10,11 @@ import numpy as np
 class Combiner:
     """Turns the Gramian of the task gradients into the weights of the update sum_k w_k g_k.
 
-    Subclasses implement `__call__`; what they remember from step to step is part of `state`, so that
-    a run that was stopped goes on as if it had not been. A combiner whose weights never depend on gradients sets
-    `fixed`: the engine then needs no separate gradients and gets weights by `fixed_weights`. The
-    weights of fixed combiners apply to the heads, too; all others leave a head its own gradient.
+    Subclasses implement `__call__`; what they remember from step to step is part of `state`, so
+    that a run that was stopped goes on as if it had not been. A combiner whose weights never depend
+    on gradients sets `fixed`: the engine then needs no separate gradients and gets weights by
+    `fixed_weights`. The weights of fixed combiners apply to the heads, too; all others leave a head
+    its own gradient.
     """
 
     fixed = False
