@@ -17,10 +17,12 @@ TRAINING_MODULES = (
     "data/tokens.py",
     "model/*.py",
     "seeding.py",
+    "train/device.py",
     "train/engine.py",
     "train/inputs.py",
     "train/loop.py",
     "train/optimiser.py",
+    "train/outcome.py",
     "train/schedule.py",
     "train/scoring.py",
 )

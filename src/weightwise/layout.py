@@ -67,6 +67,19 @@ class Layout:
         """Note of a run that failed: what and why. Gone when it succeeds."""
         return self.root / "failed" / f"{run.id}-{fingerprint}.json"
 
+    def failed_tables(self, run: Cell, fingerprint: str) -> Path:
+        """Tables of a run that diverged, up to the step where it did."""
+        return self.root / "failed" / f"{run.id}-{fingerprint}"
+
+    def running(self, run: Cell, fingerprint: str) -> Path:
+        """Sign of life of a run that is being trained."""
+        return self.root / "running" / f"{run.id}-{fingerprint}.json"
+
+    @property
+    def invocation(self) -> Path:
+        """Who works on the study, since when (JSON)."""
+        return self.root / "invocation.json"
+
     def log(self, run: Cell, fingerprint: str) -> Path:
         """Log of a run."""
         return self.root / "logs" / f"{run.id}-{fingerprint}.log"

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from weightwise.code import code_version
 from weightwise.files import read_json, write_json
@@ -52,20 +52,38 @@ class RunStore:
         """Folder of a run."""
         return self.root / key
 
+    def checkpoints(self, key: str) -> Path:
+        """Folder of a run's checkpoints while it is not finished."""
+        return self.root / ".checkpoints" / key
+
     def record(self, key: str) -> dict | None:
         """`run.json` of a finished run; None where it is not finished."""
         record = read_json(self.folder(key) / "run.json")
         return record if isinstance(record, dict) and record.get("status") == "done" else None
 
     @contextmanager
-    def writing(self, key: str) -> Iterator[Path | None]:
+    def writing(
+        self, key: str, waiting: Callable[[], None] = lambda: None
+    ) -> Iterator[Path | None]:
         """Hold the run's lock and give a scratch folder that becomes the run's when left whole.
 
         Gives None where the run is finished already, by an earlier study or by another process
         that held the lock until now.
+
+        Args:
+            key: the run's key.
+            waiting: called every second while another process holds the lock; may raise.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.root / f".{key}.lock"):
+        lock = FileLock(self.root / f".{key}.lock")
+        while True:
+            try:
+                lock.acquire(timeout=1)
+                break
+            except Timeout:
+                waiting()
+        with lock:
+            lock.release()  # of the two holds, one is left
             if self.record(key) is not None:
                 yield None
                 return

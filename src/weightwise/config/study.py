@@ -110,6 +110,12 @@ class StudyConfig(Strict):
     runs_per_job: Annotated[int, Field(ge=1)] = 1
     """Runs that one job trains one after another; they share its start-up, tokens and batches.
     Changes no result and makes nothing due again."""
+    runs_side_by_side: Annotated[int, Field(ge=1)] = 1
+    """Runs of a job that train at the same time, each with `threads` threads, all on the job's GPU
+    if it has one."""
+    checkpoint_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10
+    """Minutes between two checkpoints within an epoch. After an epoch one is written anyway, unless
+    training it again would be quicker."""
     report: ReportConfig = ReportConfig()
     """The report."""
 

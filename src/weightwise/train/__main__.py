@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 from weightwise.config import load_study
@@ -12,6 +14,7 @@ from weightwise.errors import UserError
 from weightwise.files import write_json
 from weightwise.grid import Cell, Grid
 from weightwise.layout import Layout
+from weightwise.train.interrupt import stop_requests
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -26,30 +29,61 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--log", action="store_true", help="write a log per run, not a bar")
+    parser.add_argument(
+        "--side-by-side", type=int, default=1, metavar="N", help="train so many at the same time"
+    )
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train; 0 if every run is finished, 1 if any failed, 2 if the command line is wrong."""
+    """Train; 0 if every run is finished, 1 if any failed, 2 if the command line is wrong, 3 if it
+    was asked to stop (the same command goes on from there)."""
     options = parse(arguments)
     try:
         study = load_study(options.study, options.overrides)
         grid = Grid(study)
         layout = Layout(study.name, options.results)
-        runs = [_find(name, grid, layout) for name in options.runs]
+        runs = {name: _find(name, grid, layout) for name in options.runs}
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    # Those that failed before come last: one that is killed every time starves nobody.
+    names = sorted(
+        runs, key=lambda name: layout.failed(runs[name], grid.fingerprint(runs[name])).exists()
+    )
+    if min(options.side_by_side, len(names)) > 1:
+        return _side_by_side(names, options)
     terminal = _terminal()
     state: dict = {}
     failed = 0
-    # Those that failed before come last: one that is killed every time starves nobody.
-    runs.sort(key=lambda run: layout.failed(run, grid.fingerprint(run)).exists())
-    for run in runs:
-        if options.log:
-            _log_to(layout.log(run, grid.fingerprint(run)))
-        failed += not _one(run, grid, layout, options, state, terminal)
-    return 1 if failed else 0
+    with stop_requests() as stop:
+        for name in names:
+            run = runs[name]
+            if stop():
+                return 3
+            if options.log:
+                _log_to(layout.log(run, grid.fingerprint(run)))
+            failed += not _one(run, grid, layout, options, state, terminal, stop)
+        return 3 if stop() else 1 if failed else 0
+
+
+def _side_by_side(names: list[str], options: argparse.Namespace) -> int:
+    """Deal the runs out to processes of their own; the highest exit status of them."""
+    command = [sys.executable, "-m", "weightwise.train", "--study", options.study, "--log"]
+    command += ["--results", str(options.results)]
+    for one in options.overrides:
+        command += ["--set", one]
+    hands = [names[i :: options.side_by_side] for i in range(options.side_by_side)]
+    processes = [subprocess.Popen([*command, *hand]) for hand in hands if hand]
+    with stop_requests() as stop:
+        told = False
+        while any(process.poll() is None for process in processes):
+            if stop() and not told:  # they may have had the signal as well; once more does no harm
+                told = True
+                for process in processes:
+                    process.terminate()
+            time.sleep(0.2)
+    return max(abs(process.returncode) for process in processes)
 
 
 def _find(name: str, grid: Grid, layout: Layout) -> Cell:
@@ -68,9 +102,10 @@ def _find(name: str, grid: Grid, layout: Layout) -> Cell:
     raise UserError(f"{name}: is no run of this study any more; start the same command again")
 
 
-def _one(run, grid: Grid, layout: Layout, options, state: dict, terminal) -> bool:
+def _one(run, grid: Grid, layout: Layout, options, state: dict, terminal, stop) -> bool:
     """One run, whatever happens in it; its failure is its own."""
     from weightwise.train import run as runner  # torch, after the log is in place
+    from weightwise.train.heartbeat import Heartbeat
     from weightwise.train.inputs import Prepared
     from weightwise.train.progress import BarProgress, LogProgress, study_progress
 
@@ -79,18 +114,20 @@ def _one(run, grid: Grid, layout: Layout, options, state: dict, terminal) -> boo
     note = layout.failed(run, grid.fingerprint(run))
     print(f"run {run.id}", file=sys.stderr)
     # Stands if nothing below has the chance to say more; gone when the run is finished.
-    stopped = UserError("the process was stopped while it trained this run: out of memory, killed")
-    write_json(note, runner.failure(run, None, stopped, log))
+    killed = UserError("the process was stopped while it trained this run: out of memory, killed")
+    write_json(note, runner.failure(run, None, killed, log))
     try:
         if "prepared" not in state:
             state["prepared"] = Prepared(grid.study, layout)
-        key, trained = runner.execute(state["prepared"], run, progress)
+        with Heartbeat(layout.running(run, grid.fingerprint(run)), run.id, progress) as beat:
+            key, trained = runner.execute(state["prepared"], run, beat, stop)
     except Exception as error:
         progress.stop()
         if "prepared" not in state:  # then nobody has written yet what is wrong
             write_json(note, runner.failure(run, None, error, log))
         runner.explain(error, lambda text: print(text, file=sys.stderr, flush=True))
-        print(f"FAILED {run.id}: {error} (log: {log})", file=terminal, flush=True)
+        word = "stopped" if stop() else "FAILED"
+        print(f"{word} {run.id}: {error} (log: {log})", file=terminal, flush=True)
         return False
     progress.stop()
     record = state["prepared"].store.record(key)
@@ -117,7 +154,7 @@ def _log_to(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(target, 1)
     os.dup2(target, 2)
     os.close(target)

@@ -6,43 +6,19 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from weightwise.config import StudyConfig, TrainingConfig
 from weightwise.data import tokens
 from weightwise.data.batches import Batch, Framing, scoring_batches, vocabulary_of
 from weightwise.data.tokens import SpecialTokens, TokenisedSplit
-from weightwise.errors import UserError
 from weightwise.grid import Cell
 from weightwise.layout import Layout
 from weightwise.model.multitask import MultiTaskModel
 from weightwise.runs import StudyRuns
+from weightwise.train.device import choose_bf16, choose_device
 from weightwise.train.loop import RunInputs
 
 SCORING_SEQUENCES = 64
-
-
-def choose_device(wanted: str) -> torch.device:
-    """The device of a run.
-
-    Raises:
-        UserError: a GPU was asked for and there is none.
-    """
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise UserError("training.device: cuda asked for, but PyTorch sees no GPU; use auto or cpu")
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(wanted)
-
-
-def choose_bf16(precision: str, device: torch.device) -> bool:
-    """Whether products are computed in bfloat16: `auto` asks whether the hardware does so
-    natively, since emulated it is slower than fp32."""
-    if precision != "auto":
-        return precision == "bf16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 class Prepared(StudyRuns):

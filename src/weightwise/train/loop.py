@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 
 from weightwise.combine import make_combiner
@@ -16,8 +16,10 @@ from weightwise.data.tokens import TokenisedSplit
 from weightwise.model.linear import set_product_dtype
 from weightwise.model.multitask import MultiTaskModel
 from weightwise.seeding import numpy_generator, seed_for
+from weightwise.train.checkpoint import Checkpoints
 from weightwise.train.engine import Diverged, Engine
 from weightwise.train.optimiser import AdamW
+from weightwise.train.outcome import RunTables
 from weightwise.train.schedule import (
     batches_of_epoch,
     examples_of_epoch,
@@ -48,95 +50,140 @@ class RunInputs:
     bf16: bool
 
 
-@dataclass
-class RunTables:
-    """Rows of the run's tables as they come (schemas Epochs, Steps, Timings), and per task the
-    best epoch with its scores on dev and test."""
-
-    epochs: list[dict] = field(default_factory=list)
-    steps: list[dict] = field(default_factory=list)
-    timings: list[dict] = field(default_factory=list)
-    best: dict[str, dict[str, Scored]] = field(default_factory=dict)
-    best_epoch: dict[str, int] = field(default_factory=dict)
-
-    def predictions(self) -> pd.DataFrame:
-        """Predictions of every task at its best dev epoch (schema Predictions)."""
-        frames = []
-        for task, splits in self.best.items():
-            for split, scored in splits.items():
-                frames.append(
-                    pd.DataFrame(
-                        {
-                            "task": task,
-                            "split": split,
-                            "row": scored.rows,
-                            "label": scored.labels,
-                            "prediction": scored.predictions,
-                            "confidence": (
-                                np.nan if scored.confidence is None else scored.confidence
-                            ),
-                        }
-                    )
-                )
-        return pd.concat(frames, ignore_index=True)
+class Stopped(Exception):
+    """The run was asked to stop; its checkpoint holds everything so far."""
 
 
 class Progress:
     """What the loop tells the person who waits; this one says nothing."""
 
-    def start(self, steps: int) -> None:
-        """The run will take so many steps."""
+    def start(self, steps: int, done: int = 0) -> None:
+        """The run takes so many steps, and so many are done."""
 
-    def step(self, record) -> None:
+    def step(self, number: int, epoch: int, record) -> None:
         """One step is done."""
 
     def epoch(self, number: int, scores: dict[str, Scored], best: dict[str, bool]) -> None:
         """An epoch is scored."""
 
+    def note(self, text: str) -> None:
+        """Something to know."""
 
-def train(model: MultiTaskModel, inputs: RunInputs, progress: Progress | None = None) -> RunTables:
-    """Train a model and keep, for each task, the epoch with its best dev score.
 
-    Raises:
-        Diverged: a loss or gradient was not finite; the message names step, epoch and task.
-    """
-    progress = progress or Progress()
-    keys = inputs.training
-    tables = RunTables()
-    set_product_dtype(model.encoder, inputs.bf16)
-    engine = Engine(model, _combiner(inputs), _dropout_generators(inputs))
-    optimiser = _optimiser(model, keys)
-    trunk = [p for _, p in model.trunk_parameters()]
-    snapshots: dict[int, dict[str, torch.Tensor]] = {}
-    per_epoch = steps_of_epoch(inputs.epoch_length, keys.batch_size)
-    total = per_epoch * keys.epochs
-    progress.start(total)
-    step = 0
-    for epoch in range(1, keys.epochs + 1):
+class Training:
+    """A run in progress. A checkpoint holds what its attributes hold, and nothing else."""
+
+    def __init__(
+        self, model: MultiTaskModel, inputs: RunInputs, progress: Progress | None = None
+    ) -> None:
+        """Args: the untrained model; the run's inputs; who is told how it goes."""
+        keys = inputs.training
+        self.model = model
+        self.inputs = inputs
+        self.progress = progress or Progress()
+        self.tables = RunTables()
+        set_product_dtype(model.encoder, inputs.bf16)
+        self.generators = _dropout_generators(inputs)
+        self.combiner = make_combiner(
+            inputs.combiner,
+            inputs.weights,
+            numpy_generator(inputs.study_seed, inputs.seed, "combiner"),
+        )
+        self.engine = Engine(model, self.combiner, self.generators)
+        self.optimiser = _optimiser(model, keys)
+        self.trunk = [p for _, p in model.trunk_parameters()]
+        # Weights of the epochs that are some task's best so far, but for the last epoch's.
+        self.snapshots: dict[int, dict[str, torch.Tensor]] = {}
+        self.per_epoch = steps_of_epoch(inputs.epoch_length, keys.batch_size)
+        self.total = self.per_epoch * keys.epochs
+        self.epoch = 1
+        """The epoch that is being trained."""
+        self.taken = 0
+        """Steps of that epoch that are done."""
+        self.seconds = 0.0
+        """Seconds that they took."""
+
+    @property
+    def step(self) -> int:
+        """Steps that are done."""
+        return (self.epoch - 1) * self.per_epoch + self.taken
+
+    def run(
+        self,
+        checkpoints: Checkpoints | None = None,
+        stop: Callable[[], str | None] = lambda: None,
+    ) -> RunTables:
+        """Train to the end and keep, for each task, the epoch with its best dev score.
+
+        Args:
+            checkpoints: where to go on from, and where to write; None: from the start, nothing.
+            stop: asked after every step; a text stops the run, which leaves a checkpoint.
+
+        Raises:
+            Diverged: a loss or gradient was not finite; the message names step, epoch and task.
+            Stopped: `stop` gave a text.
+        """
+        if checkpoints is not None and checkpoints.load(self):
+            self.progress.note(f"goes on after step {self.step} of {self.total}")
+        self.progress.start(self.total, self.step)
+        while self.epoch <= self.inputs.training.epochs:
+            self._train_epoch(checkpoints, stop)
+            self._finish_epoch()
+            if self.epoch <= self.inputs.training.epochs:
+                self._keep(checkpoints, stop, epoch_ended=True)
         started = time.perf_counter()
-        first_row = len(tables.steps)
-        for positions in zip(*_orders(inputs, epoch), strict=True):
+        self._score_tests()
+        self.tables.timings[-1]["score_seconds"] += time.perf_counter() - started
+        return self.tables
+
+    def _keep(
+        self,
+        checkpoints: Checkpoints | None,
+        stop: Callable[[], str | None],
+        epoch_ended: bool = False,
+    ) -> None:
+        """Write a checkpoint if one is due or if the run has to stop here."""
+        reason = stop()
+        if checkpoints is not None and (reason or checkpoints.due(epoch_ended)):
+            checkpoints.save(self)
+        if reason:
+            raise Stopped(f"stopped by {reason} after step {self.step} of {self.total}")
+
+    def _train_epoch(self, checkpoints: Checkpoints | None, stop: Callable[[], str | None]) -> None:
+        """Take the steps of the epoch that are left."""
+        inputs, keys = self.inputs, self.inputs.training
+        orders = [order[self.taken :] for order in _orders(inputs, self.epoch)]
+        for positions in zip(*orders, strict=True):
+            started = time.perf_counter()
             batches = {
                 task: make_batch(inputs.train[task], index, inputs.framing[task]).to(inputs.device)
                 for task, index in zip(inputs.tasks, positions, strict=True)
             }
-            step += 1
+            number = self.step + 1
             try:
-                record = engine.step(batches)
+                record = self.engine.step(batches)
             except Diverged as error:
                 raise Diverged(
-                    f"{error} in step {step} of {total} (epoch {epoch}): lower the learning rate, "
-                    "or set clip_norm"
+                    f"{error} in step {number} of {self.total} (epoch {self.epoch}): lower the "
+                    "learning rate, or set clip_norm"
                 ) from None
             if keys.clip_norm is not None:
-                torch.nn.utils.clip_grad_norm_(trunk, keys.clip_norm)
-            optimiser.step(rate_factor(step - 1, total, keys.learning_rate_schedule, keys.warmup))
-            optimiser.zero()
-            tables.steps += _step_rows(inputs, record, step, epoch)
-            progress.step(record)
-        trained = time.perf_counter()
+                torch.nn.utils.clip_grad_norm_(self.trunk, keys.clip_norm)
+            factor = rate_factor(number - 1, self.total, keys.learning_rate_schedule, keys.warmup)
+            self.optimiser.step(factor)
+            self.optimiser.zero()
+            self.tables.steps += _step_rows(inputs, record, number, self.epoch)
+            self.taken += 1
+            self.seconds += time.perf_counter() - started
+            self.progress.step(number, self.epoch, record)
+            self._keep(checkpoints, stop)
+
+    def _finish_epoch(self) -> None:
+        """Score dev, note what is best so far, go to the next epoch."""
+        started = time.perf_counter()
+        inputs, tables, epoch = self.inputs, self.tables, self.epoch
         scores = {
-            task: score_split(model, task, inputs.scoring[task, "dev"], config.score_name)
+            task: score_split(self.model, task, inputs.scoring[task, "dev"], config.score_name)
             for task, config in inputs.tasks.items()
         }
         for task, scored in scores.items():
@@ -145,14 +192,14 @@ def train(model: MultiTaskModel, inputs: RunInputs, progress: Progress | None = 
                     f"the dev loss of task {task} is {scored.loss} after epoch {epoch}: lower the "
                     "learning rate, or set clip_norm"
                 )
-        better = {task: _is_better(tables, task, scored) for task, scored in scores.items()}
-        if any(better.values()) and epoch < keys.epochs:
-            snapshots[epoch] = {k: v.clone() for k, v in model.state_dict().items()}
+        better = {task: tables.is_better(task, scored) for task, scored in scores.items()}
+        if any(better.values()) and epoch < inputs.training.epochs:
+            self.snapshots[epoch] = {k: v.clone() for k, v in self.model.state_dict().items()}
         for task, scored in scores.items():
             if better[task]:
                 tables.best[task] = {"dev": scored}
                 tables.best_epoch[task] = epoch
-            losses = [r["loss"] for r in tables.steps[first_row:] if r["task"] == task]
+            losses = [r["loss"] for r in tables.steps if r["task"] == task and r["epoch"] == epoch]
             tables.epochs.append(
                 {
                     "epoch": epoch,
@@ -165,26 +212,36 @@ def train(model: MultiTaskModel, inputs: RunInputs, progress: Progress | None = 
                     "best": better[task],
                 }
             )
+        for old in set(self.snapshots) - set(tables.best_epoch.values()):
+            del self.snapshots[old]
         tables.timings.append(
             {
                 "epoch": epoch,
-                "steps": per_epoch,
-                "train_seconds": trained - started,
-                "score_seconds": time.perf_counter() - trained,
+                "steps": self.per_epoch,
+                "train_seconds": self.seconds,
+                "score_seconds": time.perf_counter() - started,
             }
         )
-        for old in set(snapshots) - set(tables.best_epoch.values()):
-            del snapshots[old]
-        progress.epoch(epoch, scores, better)
-    started = time.perf_counter()
-    _score_tests(model, inputs, tables, snapshots)
-    tables.timings[-1]["score_seconds"] += time.perf_counter() - started
-    return tables
+        self.epoch, self.taken, self.seconds = epoch + 1, 0, 0.0
+        self.progress.epoch(epoch, scores, better)
+
+    def _score_tests(self) -> None:
+        """Score every task's test split, once, with the weights of its best dev epoch."""
+        inputs, tables = self.inputs, self.tables
+        for epoch in sorted(set(tables.best_epoch.values()), reverse=True):
+            if epoch != inputs.training.epochs:
+                self.model.load_state_dict(self.snapshots[epoch])
+            for task, best in tables.best_epoch.items():
+                batches = inputs.scoring.get((task, "test"))
+                if best == epoch and batches:
+                    tables.best[task]["test"] = score_split(
+                        self.model, task, batches, inputs.tasks[task].score_name
+                    )
 
 
-def _combiner(inputs: RunInputs):
-    generator = numpy_generator(inputs.study_seed, inputs.seed, "combiner")
-    return make_combiner(inputs.combiner, inputs.weights, generator)
+def train(model: MultiTaskModel, inputs: RunInputs, progress: Progress | None = None) -> RunTables:
+    """Train a model from start to end without checkpoints; see `Training.run`."""
+    return Training(model, inputs, progress).run()
 
 
 def _dropout_generators(inputs: RunInputs) -> dict[str, torch.Generator]:
@@ -237,29 +294,3 @@ def _step_rows(inputs: RunInputs, record, step: int, epoch: int) -> list[dict]:
         }
         for k, task in enumerate(inputs.tasks)
     ]
-
-
-def _is_better(tables: RunTables, task: str, scored: Scored) -> bool:
-    """Whether this epoch is the task's best so far; the first one is, and an undefined score
-    never is unless nothing better exists."""
-    if task not in tables.best:
-        return True
-    return bool(
-        np.nan_to_num(scored.score, nan=-2) > np.nan_to_num(tables.best[task]["dev"].score, nan=-2)
-    )
-
-
-def _score_tests(
-    model: MultiTaskModel, inputs: RunInputs, tables: RunTables, snapshots: dict[int, dict]
-) -> None:
-    """Score every task's test split, once, with the weights of its best dev epoch."""
-    last = inputs.training.epochs
-    for epoch in sorted(set(tables.best_epoch.values()), reverse=True):
-        if epoch != last:
-            model.load_state_dict(snapshots[epoch])
-        for task, best in tables.best_epoch.items():
-            batches = inputs.scoring.get((task, "test"))
-            if best == epoch and batches:
-                tables.best[task]["test"] = score_split(
-                    model, task, batches, inputs.tasks[task].score_name
-                )

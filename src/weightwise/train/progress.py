@@ -41,9 +41,13 @@ class LogProgress(Progress):
         self.out = out or sys.stderr
         self.started = time.monotonic()
 
-    def start(self, steps: int) -> None:
+    def start(self, steps: int, done: int = 0) -> None:
         """Say how long it will be."""
-        print(f"{steps} steps", file=self.out, flush=True)
+        print(f"{steps - done} steps", file=self.out, flush=True)
+
+    def note(self, text: str) -> None:
+        """Say it."""
+        print(text, file=self.out, flush=True)
 
     def epoch(self, number: int, scores, best) -> None:
         """Say how the epoch went."""
@@ -73,12 +77,16 @@ class BarProgress(Progress):
         self.label = label
         self.task = None
 
-    def start(self, steps: int) -> None:
+    def start(self, steps: int, done: int = 0) -> None:
         """Show the bar."""
         self.bar.start()
-        self.task = self.bar.add_task(self.label, total=steps, loss="-")
+        self.task = self.bar.add_task(self.label, total=steps, completed=done, loss="-")
 
-    def step(self, record) -> None:
+    def note(self, text: str) -> None:
+        """Print it above the bar."""
+        self.bar.console.print(text, markup=False)
+
+    def step(self, number: int, epoch: int, record) -> None:
         """Move the bar."""
         loss = " ".join(f"{x:.3f}" for x in record.losses)
         self.bar.update(self.task, advance=1, loss=loss)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
+import shutil
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +20,12 @@ from weightwise.errors import UserError
 from weightwise.files import write_json
 from weightwise.grid import Cell
 from weightwise.store import write_record
-from weightwise.tables import Epochs, Predictions, Steps, Timings, write_table
+from weightwise.tables import Epochs, Predictions, Steps, Timings, empty, write_table
+from weightwise.train.checkpoint import Checkpoints
 from weightwise.train.engine import Diverged
 from weightwise.train.inputs import Prepared
-from weightwise.train.loop import Progress, RunInputs, RunTables, train
+from weightwise.train.loop import Progress, RunInputs, Stopped, Training
+from weightwise.train.outcome import RunTables
 
 
 def hardware(device: torch.device) -> str:
@@ -58,32 +62,39 @@ def peak_memory(device: torch.device) -> float:
     return float("nan")
 
 
-def execute(prepared: Prepared, run: Cell, progress: Progress | None = None) -> tuple[str, bool]:
+def execute(
+    prepared: Prepared,
+    run: Cell,
+    progress: Progress | None = None,
+    stop: Callable[[], str | None] = lambda: None,
+) -> tuple[str, bool]:
     """Train a run unless the store has it.
 
     Args:
         prepared: the study's data.
         run: which run.
         progress: told of steps and epochs.
+        stop: asked after every step; a text stops the run, which leaves a checkpoint.
 
     Returns:
         The run's key, and whether it was trained now.
 
     Raises:
-        UserError, Diverged, OSError, ...: whatever stopped it, after the note is written.
+        UserError, Diverged, Stopped, OSError, ...: whatever stopped it, after the note is written.
     """
-    layout = prepared.layout
+    layout, fingerprint = prepared.layout, prepared.grid.fingerprint(run)
     key = None
     try:
         key = prepared.key(run)
         trained = False
-        with prepared.store.writing(key) as folder:
+        with prepared.store.writing(key, _waiting(progress or Progress(), stop)) as folder:
             if folder is not None:
-                _train_into(folder, prepared, run, key, progress)
+                _train_into(folder, prepared, run, key, progress, stop)
                 trained = True
-        marker = layout.done(run, prepared.grid.fingerprint(run))
-        write_json(marker, {"id": run.id, "key": key})
+        shutil.rmtree(prepared.store.checkpoints(key), ignore_errors=True)
+        write_json(layout.done(run, fingerprint), {"id": run.id, "key": key})
         prepared.failed(run).unlink(missing_ok=True)
+        shutil.rmtree(layout.failed_tables(run, fingerprint), ignore_errors=True)
         return key, trained
     except BaseException as error:
         if not isinstance(error, KeyboardInterrupt):
@@ -91,28 +102,75 @@ def execute(prepared: Prepared, run: Cell, progress: Progress | None = None) -> 
         raise
 
 
+def _waiting(progress: Progress, stop: Callable[[], str | None]) -> Callable[[], None]:
+    said = False
+
+    def wait() -> None:
+        nonlocal said
+        if stop():
+            raise Stopped(f"stopped by {stop()} while another process trained this run")
+        if not said:
+            progress.note("another process trains this run; waiting for it")
+        said = True
+
+    return wait
+
+
 def failure(run: Cell, key: str | None, error: BaseException, log: Path) -> dict:
-    """The note that a failed run leaves for the report."""
-    known = isinstance(error, UserError | Diverged)
+    """The note that a run leaves which did not finish, for the report and `weightwise status`.
+
+    `stopped` tells a run that was asked to stop, and goes on, from one that failed.
+    """
+    known = isinstance(error, UserError | Diverged | Stopped)
     text = str(error) if known else f"{type(error).__name__}: {error}"
-    return {"id": run.id, "key": key, "error": text[:2000], "log": str(log)}
+    return {
+        "id": run.id,
+        "key": key,
+        "error": text[:2000],
+        "log": str(log),
+        "stopped": isinstance(error, Stopped),
+        "slurm_job": os.environ.get("SLURM_JOB_ID"),
+    }
 
 
 def _train_into(
-    folder: Path, prepared: Prepared, run: Cell, key: str, progress: Progress | None
+    folder: Path,
+    prepared: Prepared,
+    run: Cell,
+    key: str,
+    progress: Progress | None,
+    stop: Callable[[], str | None],
 ) -> None:
     torch.set_num_threads(prepared.study.threads)
     inputs = prepared.inputs(run)
     forget_peak_memory(inputs.device)
     model = prepared.model(run)
-    tables = train(model, inputs, progress)
-    for row in tables.timings:
-        row["peak_memory_bytes"] = peak_memory(inputs.device)
-    write_table(pd.DataFrame(tables.epochs), Epochs, folder / "epochs.parquet")
-    write_table(pd.DataFrame(tables.steps), Steps, folder / "steps.parquet")
-    write_table(pd.DataFrame(tables.timings), Timings, folder / "timings.parquet")
+    training = Training(model, inputs, progress)
+    checkpoints = Checkpoints(
+        prepared.store.checkpoints(key), key, prepared.study.checkpoint_minutes
+    )
+    try:
+        tables = training.run(checkpoints, stop)
+    except Diverged:
+        kept = prepared.layout.failed_tables(run, prepared.grid.fingerprint(run))
+        _write_tables(kept, training.tables, inputs.device)
+        raise
+    _write_tables(folder, tables, inputs.device)
     write_table(tables.predictions(), Predictions, folder / "predictions.parquet")
     write_record(folder, _record(prepared, run, key, inputs, tables, model))
+
+
+def _write_tables(folder: Path, tables: RunTables, device: torch.device) -> None:
+    """Write what there is; a run that diverged may have no epoch yet."""
+    for row in tables.timings:
+        row["peak_memory_bytes"] = peak_memory(device)
+    for rows, schema in (
+        (tables.epochs, Epochs),
+        (tables.steps, Steps),
+        (tables.timings, Timings),
+    ):
+        frame = pd.DataFrame(rows) if rows else empty(schema)
+        write_table(frame, schema, folder / f"{schema.__name__.lower()}.parquet")
 
 
 def _record(
@@ -155,7 +213,7 @@ def _record(
 
 def explain(error: BaseException, say: Callable[[str], None]) -> None:
     """Tell the log what happened: a known error in a line, anything else with its traceback."""
-    if isinstance(error, UserError | Diverged):
+    if isinstance(error, UserError | Diverged | Stopped):
         say(f"error: {error}")
     else:
         say("".join(traceback.format_exception(error)))
