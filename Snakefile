@@ -16,6 +16,9 @@ min_version("9.27")
 
 STUDY = open_study(config, workflow.configfiles)
 
+if workflow.is_main_process:
+    STUDY.let_go_on()
+
 # Jobs run with the Python that runs Snakemake, be its environment activated or not.
 shell.prefix(STUDY.shell_prefix)
 
@@ -54,6 +57,10 @@ rule trained:
 rule prepared:
     input:
         STUDY.layout.checks,
+
+
+onstart:
+    STUDY.begin(workflow.executor_plugin.name)
 
 
 onsuccess:

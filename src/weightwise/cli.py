@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from pathlib import Path
@@ -77,6 +78,34 @@ def plan(
     out.print(
         f"Training still to do: about {duration(estimate.seconds)} of one core ({estimate.basis})."
     )
+
+
+@app.command()
+def status(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="Its file or its name.")] = str(
+        DEFAULT_STUDY
+    ),
+    overrides: Overrides = [],  # noqa: B006
+    results: Results = RESULTS,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show how far a study is: done, running, waiting, failed and why, elapsed, ETA.
+
+    Reads files only, so that it works from any shell that sees the folder, beside a running study
+    or after it.
+    """
+    from weightwise import status as shown
+    from weightwise.progress import study_status
+
+    file = Path(study)
+    if not file.exists():
+        file, overrides = shown.named_study(study, results)
+    config, layout = _open(file, overrides, results)
+    found = study_status(config, layout)
+    if as_json:
+        print(json.dumps(shown.as_json(config.name, found), indent=1))
+    else:
+        shown.show(config.name, found)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from weightwise import invocation
 from weightwise.code import PACKAGE, shared_modules
 from weightwise.config import StudyConfig, load_study
 from weightwise.config.load import read_study_file
@@ -17,6 +18,7 @@ from weightwise.config.sources import EncoderDirectory, FileSource
 from weightwise.data.encoder_source import FILES
 from weightwise.errors import UserError
 from weightwise.figures import KINDS
+from weightwise.files import read_json, write_json
 from weightwise.grid import Grid, digest
 from weightwise.layout import Layout
 
@@ -150,8 +152,24 @@ class WorkflowStudy:
         titles = {name: (t.title, t.licence) for name, t in self.config.tasks.items()}
         return digest([self.config.report.model_dump(mode="json"), titles])[:16]
 
+    def let_go_on(self) -> None:
+        """Remove the lock that a killed Snakemake left on the study, or say what to do."""
+        if not self.partial and not {"-n", "--dry-run", "--dryrun", "--unlock"} & set(sys.argv):
+            invocation.remove_stale_lock(self.layout)
+
+    def begin(self, executor: str) -> None:
+        """Note that a Snakemake works on the study; clear away what a killed one left in Slurm.
+
+        Args: the executor's name: `local`, `slurm`, ...
+        """
+        if not self.partial:
+            invocation.cancel_orphans(self.layout)
+            invocation.begin(self.layout, self.file, self.overrides, executor)
+
     def say_where_the_report_is(self) -> None:
         """The last line of a successful run."""
+        if not self.partial:
+            invocation.end(self.layout)
         if not self.partial and self.layout.report.exists():
             print(f"\nThe report of study '{self.config.name}': {self.layout.report}\n")
 
@@ -161,17 +179,24 @@ class WorkflowStudy:
         Args: the Snakefile that failed, which need not lie in the current folder. Runs in a nested
         Snakemake, since this one has given up the jobs behind the failed ones.
         """
-        if self.partial or not self.layout.checks.exists():
+        if self.partial:
             return
-        prints = [(run, self.grid.fingerprint(run)) for run in self.grid.runs]
-        failed = [run for run, mark in prints if self.layout.failed(run, mark).exists()]
+        invocation.end(self.layout)
+        if not self.layout.checks.exists():
+            return
+        notes = self._notes()
+        failed = [note for note in notes if not note.get("stopped")]
+        for note in notes:
+            if note.get("stopped"):
+                print(f"\n{note['id']}: {note['error']}", file=sys.stderr)
         if not failed:
             # Stopped by hand, or something else than a run failed: a report would say nothing new.
             print("\nThe same command goes on with what is missing.", file=sys.stderr)
             return
         print(
-            f"\n{len(failed)} of {len(prints)} runs of study '{self.config.name}' failed or were "
-            "stopped. Reporting what there is; the same command tries only the missing ones again.",
+            f"\n{len(failed)} of {len(self.grid.runs)} runs of study '{self.config.name}' failed "
+            "or were stopped. Reporting what there is; the same command tries only the missing "
+            "ones again.",
             file=sys.stderr,
         )
         options = dict(self.options) | {"study": str(self.file), "partial": True}
@@ -183,6 +208,24 @@ class WorkflowStudy:
             print(f"\nThe partial report: {self.layout.report}", file=sys.stderr)
         else:
             print("\nThe partial report failed, too; its messages are above.", file=sys.stderr)
+
+    def _notes(self) -> list[dict]:
+        """Notes of the runs that did not finish; those of Slurm jobs say how Slurm ended them."""
+        found = []
+        for run in self.grid.runs:
+            path = self.layout.failed(run, self.grid.fingerprint(run))
+            note = read_json(path)
+            if not isinstance(note, dict):
+                continue
+            if note.get("slurm_job") and not note.get("explained"):
+                from weightwise.slurm import explain_end
+
+                reason = explain_end(str(note["slurm_job"]))
+                if reason is not None:
+                    note |= {"error": f"{note['error']}; {reason}", "explained": True}
+                    write_json(path, note)
+            found.append(note)
+        return found
 
 
 def open_study(config: Mapping, configfiles: Sequence[str | Path]) -> WorkflowStudy:

@@ -14,6 +14,7 @@ from weightwise.errors import UserError
 from weightwise.files import write_json
 from weightwise.grid import Cell, Grid
 from weightwise.layout import Layout
+from weightwise.progress import study_progress
 from weightwise.train.interrupt import stop_requests
 
 
@@ -107,7 +108,7 @@ def _one(run, grid: Grid, layout: Layout, options, state: dict, terminal, stop) 
     from weightwise.train import run as runner  # torch, after the log is in place
     from weightwise.train.heartbeat import Heartbeat
     from weightwise.train.inputs import Prepared
-    from weightwise.train.progress import BarProgress, LogProgress, study_progress
+    from weightwise.train.progress import BarProgress, LogProgress
 
     progress = LogProgress() if options.log else BarProgress(run.id)
     log = layout.log(run, grid.fingerprint(run))

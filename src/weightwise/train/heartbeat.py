@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from weightwise.files import write_json
 from weightwise.train.loop import Progress
 
@@ -32,6 +34,7 @@ class Heartbeat(Progress):
             "id": run_id,
             "host": socket.gethostname(),
             "pid": os.getpid(),
+            "created": psutil.Process().create_time(),
             "slurm_job": os.environ.get("SLURM_JOB_ID"),
             "started": time.time(),
             "start_step": 0,

@@ -1,8 +1,7 @@
-"""Progress for people: lines in a log, a bar by hand, the study's ETA on the terminal."""
+"""Progress of a run for people: lines in a log, a bar by hand."""
 
 from __future__ import annotations
 
-import itertools
 import sys
 import time
 
@@ -15,13 +14,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-from weightwise.duration import duration
-from weightwise.runs import StudyRuns
 from weightwise.train.loop import Progress
-
-RECENT = 20
-# Jobs side by side finish in bunches; the gaps between a few of them tell nothing.
-ENOUGH = 6
 
 
 def describe_epoch(number: int, scores, best) -> str:
@@ -98,36 +91,3 @@ class BarProgress(Progress):
     def stop(self) -> None:
         """Leave the bar as it is."""
         self.bar.stop()
-
-
-def _since_last_pause(finished: list[tuple[float, int]]) -> list[tuple[float, int]]:
-    """The runs after the last long gap: yesterday's runs say nothing of today's rate."""
-    gaps = [after[0] - before[0] for before, after in itertools.pairwise(finished)]
-    typical = sorted(gaps)[len(gaps) // 2] if gaps else 0.0
-    longest = max(10 * typical, 600.0)
-    starts = [i + 1 for i, gap in enumerate(gaps) if gap > longest]
-    return finished[starts[-1] :] if starts else finished
-
-
-def study_progress(runs: StudyRuns) -> str:
-    """`12 of 63 runs done, ETA 4 min`, from the files alone.
-
-    The rate is that of the most recent runs, weighted by their number of tasks, so that it holds
-    for any number of jobs side by side and after a restart.
-    """
-    finished = []
-    total = runs.grid.runs
-    for run in total:
-        try:
-            written = (runs.folder(run) / "run.json").stat().st_mtime
-        except OSError:
-            continue
-        finished.append((written, len(run.group)))
-    finished.sort()
-    text = f"{len(finished)} of {len(total)} runs done"
-    recent = _since_last_pause(finished)[-RECENT:]
-    left = sum(len(run.group) for run in total) - sum(size for _, size in finished)
-    if len(recent) < ENOUGH or left <= 0:
-        return text
-    span = max(recent[-1][0] - recent[0][0], 1e-9)
-    return f"{text}, ETA {duration(left * span / sum(size for _, size in recent[1:]))}"

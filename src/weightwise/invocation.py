@@ -1,0 +1,137 @@
+"""Who works on a study: a note that a Snakemake leaves while it runs, and what follows from it.
+
+Snakemake locks the folder while it works. Killed (KILL, a lost terminal, a rebooted login node), it
+leaves the lock, and under Slurm its jobs. The note tells whether the one that locked still lives:
+if it certainly does not, the next one clears both away; else it says in a line what to do. Imports
+no torch.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from weightwise.files import read_json, write_json
+from weightwise.layout import Layout
+from weightwise.progress import is_process
+
+# Seconds that cancelled jobs get to write their checkpoints; Slurm kills them after KillWait (30).
+GRACE = 60.0
+LOCKS = Path(".snakemake/locks")
+
+
+def begin(layout: Layout, study: Path, overrides: list[str], executor: str) -> None:
+    """Note that this process works on the study."""
+    note = {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "created": psutil.Process().create_time(),
+        "started": time.time(),
+        "ended": None,
+        "study": str(study),
+        "set": overrides,
+        "results": str(layout.results),
+        "reports": str(layout.reports),
+        "folder": str(Path.cwd()),
+        "executor": executor,
+    }
+    write_json(layout.invocation, note)
+
+
+def cancel_orphans(layout: Layout) -> None:
+    """Cancel the Slurm jobs that a killed Snakemake left: they would be submitted a second time.
+
+    To be called by who holds the folder's lock, so that whoever wrote the note is gone. The jobs
+    write checkpoints when they are told to end.
+    """
+    note = _unfinished(layout)
+    if note is None or note.get("executor") != "slurm":
+        return
+    from weightwise import slurm
+
+    try:
+        jobs = slurm.orphans(Path.cwd())
+        if not jobs:
+            return
+        _say(
+            f"{len(jobs)} Slurm jobs of the snakemake that was killed (process {note['pid']} on "
+            f"{note['host']}) are still there: {', '.join(job.id for job in jobs[:20])}"
+            f"{', ...' if len(jobs) > 20 else ''}; cancelling them. What they trained goes on from "
+            "its checkpoints."
+        )
+        slurm.cancel([job.id for job in jobs])
+        until = time.monotonic() + GRACE
+        while slurm.orphans(Path.cwd()) and time.monotonic() < until:
+            time.sleep(1)
+    except slurm.SlurmError as error:
+        _say(f"jobs that a killed snakemake left in Slurm may still run: {error}")
+
+
+def end(layout: Layout) -> None:
+    """Note that it ended, by success or failure."""
+    note = read_json(layout.invocation)
+    if isinstance(note, dict) and note.get("pid") == os.getpid():
+        write_json(layout.invocation, note | {"ended": time.time()})
+
+
+def left_behind(layout: Layout) -> dict | None:
+    """The note of a Snakemake that died on this machine without a word; None: there is none."""
+    note = _unfinished(layout)
+    if note is None or note["host"] != socket.gethostname():
+        return None
+    return None if is_process(note["pid"], note["created"]) else note
+
+
+def remove_stale_lock(layout: Layout) -> None:
+    """Let a study go on whose Snakemake died: remove its lock, or say why that cannot be done."""
+    locks = [path for path in LOCKS.glob("*.lock") if _is_of(path, layout)]
+    if not locks:
+        return
+    note = _unfinished(layout)
+    if left_behind(layout) is not None:
+        for path in locks:
+            path.unlink(missing_ok=True)
+        _say(
+            f"the snakemake that worked on this study (process {note['pid']}, since "
+            f"{_when(note['started'])}) was killed; its lock is removed, its finished runs are kept"
+        )
+    elif note is not None:
+        _say(
+            f"a snakemake works on this study on {note['host']} (process {note['pid']}, since "
+            f"{_when(note['started'])}); if it is dead: snakemake --unlock"
+        )
+
+
+def _unfinished(layout: Layout) -> dict | None:
+    note = read_json(layout.invocation)
+    try:
+        if note["ended"] is None:
+            return note | {
+                "pid": int(note["pid"]),
+                "created": float(note["created"]),
+                "started": float(note["started"]),
+            }
+    except (TypeError, KeyError, ValueError):
+        pass
+    return None
+
+
+def _is_of(lock: Path, layout: Layout) -> bool:
+    """Whether the lock holds files of the study: studies in one folder do not lock each other."""
+    try:
+        return f"{layout.root}{os.sep}" in lock.read_text("utf-8", "replace")
+    except OSError:
+        return False
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

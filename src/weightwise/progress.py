@@ -1,0 +1,207 @@
+"""How far a study is, from files alone. Imports no torch."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from weightwise.config import StudyConfig
+from weightwise.duration import duration
+from weightwise.errors import UserError
+from weightwise.files import read_json
+from weightwise.grid import Cell, Grid
+from weightwise.layout import Layout
+from weightwise.runs import StudyRuns
+
+RECENT = 20
+# Jobs side by side finish in bunches; the gaps between a few of them tell nothing.
+ENOUGH = 6
+# Signs of life come every ten seconds; clocks of machines differ, file systems lag.
+SILENCE = 60.0
+STATES = ("done", "running", "waiting", "stopped", "failed")
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """A run and what is known of it: its state (one of STATES), the sign of life of a running one,
+    the note of a failed or stopped one, and where its log is."""
+
+    run: Cell
+    state: str
+    facts: dict[str, Any]
+    log: Path
+
+    @property
+    def reason(self) -> str:
+        """Why it failed or stopped."""
+        return str(self.facts.get("error", ""))
+
+    @property
+    def last_line(self) -> str:
+        """The last line of its log that says something."""
+        return last_line(self.log)
+
+
+@dataclass
+class StudyStatus:
+    """A study's runs, and who works on it since when (times in seconds since the epoch)."""
+
+    runs: list[RunStatus]
+    prepared: bool
+    invocation: dict[str, Any] = field(default_factory=dict)
+    finished: list[tuple[float, int]] = field(default_factory=list)
+    """When each run was finished, and its number of tasks."""
+
+    def count(self, state: str) -> int:
+        """Runs in that state."""
+        return sum(one.state == state for one in self.runs)
+
+    @property
+    def elapsed(self) -> float | None:
+        """Seconds since the last command that works or worked on the study began."""
+        started = self.invocation.get("started")
+        if not isinstance(started, int | float):
+            return None
+        return max(0.0, (self.invocation.get("ended") or time.time()) - started)
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds until the last run is done at the present rate; None where it is unknown."""
+        left = sum(len(one.run.group) for one in self.runs if one.state != "done")
+        rate = _rate(self.finished) or self._rate_of_running()
+        running = sum(_share(one.facts) * len(one.run.group) for one in self._running())
+        return max(0.0, left - running) / rate if left and rate and self._running() else None
+
+    def _running(self) -> list[RunStatus]:
+        return [one for one in self.runs if one.state == "running"]
+
+    def _rate_of_running(self) -> float:
+        """Tasks of runs per second, from how far the running ones are."""
+        rate = 0.0
+        for one in self._running():
+            steps, taken = one.facts.get("steps"), one.facts["step"] - one.facts["start_step"]
+            seconds = one.facts["written"] - one.facts["started"]
+            if steps and taken and seconds > 0:
+                rate += len(one.run.group) * taken / steps / seconds
+        return rate
+
+
+def study_status(study: StudyConfig, layout: Layout) -> StudyStatus:
+    """Where every run of a study is. Reads small files only; works beside a running study."""
+    invocation = read_json(layout.invocation)
+    found = StudyStatus([], True, invocation if isinstance(invocation, dict) else {})
+    try:
+        runs = StudyRuns(study, layout)
+    except UserError:
+        found.prepared = False
+        grid = Grid(study)
+        found.runs = [
+            RunStatus(run, "waiting", {}, layout.log(run, grid.fingerprint(run)))
+            for run in grid.runs
+        ]
+        return found
+    for run in runs.grid.runs:
+        found.runs.append(_run_status(runs, run))
+    found.finished = finished_runs(runs)
+    return found
+
+
+def _run_status(runs: StudyRuns, run: Cell) -> RunStatus:
+    log = runs.log(run)
+    if runs.record(run) is not None:
+        return RunStatus(run, "done", {}, log)
+    beat = read_json(runs.layout.running(run, runs.grid.fingerprint(run)))
+    note = runs.failure(run)
+    if isinstance(beat, dict) and is_alive(beat):
+        return RunStatus(run, "running", beat, log)
+    if note is not None:
+        return RunStatus(run, "stopped" if note.get("stopped") else "failed", note, log)
+    return RunStatus(run, "waiting", {}, log)
+
+
+def is_alive(beat: dict) -> bool:
+    """Whether the process behind a sign of life still trains: on this machine its number tells, on
+    another one the time of the last sign."""
+    try:
+        if beat["host"] == socket.gethostname():
+            return is_process(int(beat["pid"]), float(beat["created"]))
+        return time.time() - float(beat["written"]) < SILENCE
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+def is_process(number: int, created: float) -> bool:
+    """Whether the process of this machine that had the number at that time still runs: numbers are
+    given again."""
+    try:
+        process = psutil.Process(number)
+        return abs(process.create_time() - created) < 2 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that is not empty; nothing where there is no log."""
+    try:
+        with log.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - 4096))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def finished_runs(runs: StudyRuns) -> list[tuple[float, int]]:
+    """When each finished run was written, and its number of tasks; in order of time."""
+    finished = []
+    for run in runs.grid.runs:
+        try:
+            written = (runs.folder(run) / "run.json").stat().st_mtime
+        except OSError:
+            continue
+        finished.append((written, len(run.group)))
+    return sorted(finished)
+
+
+def study_progress(runs: StudyRuns) -> str:
+    """`12 of 63 runs done, ETA 4 min`.
+
+    The rate is that of the most recent runs, weighted by their number of tasks, so that it holds
+    for any number of jobs side by side and after a restart.
+    """
+    finished = finished_runs(runs)
+    total = runs.grid.runs
+    text = f"{len(finished)} of {len(total)} runs done"
+    rate = _rate(finished)
+    left = sum(len(run.group) for run in total) - sum(size for _, size in finished)
+    return f"{text}, ETA {duration(left / rate)}" if rate and left > 0 else text
+
+
+def _rate(finished: list[tuple[float, int]]) -> float | None:
+    """Tasks of runs per second, from the most recent runs; None: too few to tell."""
+    recent = _since_last_pause(finished)[-RECENT:]
+    if len(recent) < ENOUGH:
+        return None
+    span = max(recent[-1][0] - recent[0][0], 1e-9)
+    return sum(size for _, size in recent[1:]) / span
+
+
+def _since_last_pause(finished: list[tuple[float, int]]) -> list[tuple[float, int]]:
+    """The runs after the last long gap: yesterday's runs say nothing of today's rate."""
+    gaps = [after[0] - before[0] for before, after in itertools.pairwise(finished)]
+    typical = sorted(gaps)[len(gaps) // 2] if gaps else 0.0
+    longest = max(10 * typical, 600.0)
+    starts = [i + 1 for i, gap in enumerate(gaps) if gap > longest]
+    return finished[starts[-1] :] if starts else finished
+
+
+def _share(beat: dict) -> float:
+    steps = beat.get("steps")
+    return beat["step"] / steps if steps else 0.0
