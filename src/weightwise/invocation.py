@@ -8,6 +8,7 @@ no torch.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -18,9 +19,9 @@ import psutil
 
 from weightwise.files import read_json, write_json
 from weightwise.layout import Layout
-from weightwise.progress import is_process
+from weightwise.progress import is_alive, is_process
 
-# Seconds that cancelled jobs get to write their checkpoints; Slurm kills them after KillWait (30).
+# Seconds that stopped trainings get to write their checkpoints; Slurm gives them KillWait (30).
 GRACE = 60.0
 LOCKS = Path(".snakemake/locks")
 
@@ -43,26 +44,57 @@ def begin(layout: Layout, study: Path, overrides: list[str], executor: str) -> N
     write_json(layout.invocation, note)
 
 
-def cancel_orphans(layout: Layout) -> None:
-    """Cancel the Slurm jobs that a killed Snakemake left: they would be submitted a second time.
+def stop_orphans(layout: Layout) -> None:
+    """Stop the trainings that a killed Snakemake left, here or in Slurm: they would be started a
+    second time.
 
-    To be called by who holds the folder's lock, so that whoever wrote the note is gone. The jobs
+    To be called by who holds the folder's lock, so that whoever wrote the note is gone. Trainings
     write checkpoints when they are told to end.
     """
     note = _unfinished(layout)
-    if note is None or note.get("executor") != "slurm":
+    if note is None:
         return
+    _stop_processes(layout, note)
+    if note.get("executor") == "slurm":
+        _cancel_jobs(note)
+
+
+def _stop_processes(layout: Layout, note: dict) -> None:
+    beats = [read_json(path) for path in (layout.root / "running").rglob("*.json")]
+    here = [
+        beat["pid"]
+        for beat in beats
+        if isinstance(beat, dict)
+        and beat.get("host") == socket.gethostname()
+        and beat.get("snakemake") == str(note["pid"])
+        and is_alive(beat)
+    ]
+    if not here:
+        return
+    _say(
+        f"{len(here)} trainings of the snakemake that was killed still run: process "
+        f"{', '.join(map(str, here))}; stopping them. They go on from their checkpoints."
+    )
+    processes = []
+    for pid in here:
+        with contextlib.suppress(psutil.Error):
+            processes.append(psutil.Process(pid))
+            processes[-1].terminate()
+    psutil.wait_procs(processes, timeout=GRACE)
+
+
+def _cancel_jobs(note: dict) -> None:
     from weightwise import slurm
 
     try:
         jobs = slurm.orphans(Path.cwd())
         if not jobs:
             return
+        shown = ", ".join(job.id for job in jobs[:20]) + (", ..." if len(jobs) > 20 else "")
         _say(
             f"{len(jobs)} Slurm jobs of the snakemake that was killed (process {note['pid']} on "
-            f"{note['host']}) are still there: {', '.join(job.id for job in jobs[:20])}"
-            f"{', ...' if len(jobs) > 20 else ''}; cancelling them. What they trained goes on from "
-            "its checkpoints."
+            f"{note['host']}) are still there: {shown}; cancelling them. They go on from their "
+            "checkpoints."
         )
         slurm.cancel([job.id for job in jobs])
         until = time.monotonic() + GRACE

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 
 from weightwise.duration import duration
 from weightwise.errors import UserError
@@ -17,6 +16,7 @@ from weightwise.layout import Layout
 from weightwise.progress import STATES, RunStatus, StudyStatus
 
 SHOWN = 20
+WIDTH = 60
 
 
 def named_study(name: str, results: Path) -> tuple[Path, list[str]]:
@@ -37,11 +37,12 @@ def named_study(name: str, results: Path) -> tuple[Path, list[str]]:
 
 def render(name: str, found: StudyStatus) -> RenderableType:
     """The status as it is printed."""
-    total, done = len(found.runs), found.count("done")
+    total = len(found.runs)
+    filled = WIDTH * found.count("done") // max(total, 1)
     counts = ", ".join(f"{found.count(s)} {s}" for s in STATES if found.count(s) or s == "done")
     parts: list[RenderableType] = [
         f"Study [bold]{escape(name)}[/bold]: {total} runs: {counts}",
-        ProgressBar(total=max(total, 1), completed=done, width=60),
+        f"[green]{'━' * filled}[/green][dim]{'━' * (WIDTH - filled)}[/dim]",
     ]
     if not found.prepared:
         parts.append("The data are not prepared yet.")
@@ -65,7 +66,9 @@ def render(name: str, found: StudyStatus) -> RenderableType:
 
 
 def _running(those: list[RunStatus]) -> Table:
-    table = Table("running", "step", "epoch", "for", "where", title_justify="left")
+    table = Table(
+        Column("running", overflow="fold"), "step", "epoch", "for", "where", title_justify="left"
+    )
     for one in those[:SHOWN]:
         facts = one.facts
         job = f", Slurm job {facts['slurm_job']}" if facts.get("slurm_job") else ""
@@ -80,7 +83,9 @@ def _running(those: list[RunStatus]) -> Table:
 
 
 def _ended(state: str, those: list[RunStatus]) -> Table:
-    table = Table(state, "why, and the log's last line", title_justify="left")
+    table = Table(
+        Column(state, overflow="fold"), "why, and the log's last line", title_justify="left"
+    )
     for one in those[:SHOWN]:
         line = one.last_line
         repeated = not line or one.reason in line or line in one.reason

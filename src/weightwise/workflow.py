@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from weightwise.figures import KINDS
 from weightwise.files import read_json, write_json
 from weightwise.grid import Grid, digest
 from weightwise.layout import Layout
+from weightwise.progress import is_alive
 
 DEFAULT_STUDY = "config.yaml"
 # Keys of a task that leave its rows alone; `pair` decides how many of them are cut.
@@ -75,7 +77,8 @@ class WorkflowStudy:
     def shell_prefix(self) -> str:
         """What every shell command begins with."""
         folder = shlex.quote(str(Path(sys.executable).parent))
-        return f"set -euo pipefail; export PATH={folder}:$PATH; "
+        # Signs of life name the Snakemake that they belong to.
+        return f"set -euo pipefail; export PATH={folder}:$PATH WEIGHTWISE_SNAKEMAKE={os.getpid()}; "
 
     @cached_property
     def markers(self) -> list[Path]:
@@ -158,12 +161,12 @@ class WorkflowStudy:
             invocation.remove_stale_lock(self.layout)
 
     def begin(self, executor: str) -> None:
-        """Note that a Snakemake works on the study; clear away what a killed one left in Slurm.
+        """Note that a Snakemake works on the study; stop what a killed one left running.
 
         Args: the executor's name: `local`, `slurm`, ...
         """
         if not self.partial:
-            invocation.cancel_orphans(self.layout)
+            invocation.stop_orphans(self.layout)
             invocation.begin(self.layout, self.file, self.overrides, executor)
 
     def say_where_the_report_is(self) -> None:
@@ -213,9 +216,10 @@ class WorkflowStudy:
         """Notes of the runs that did not finish; those of Slurm jobs say how Slurm ended them."""
         found = []
         for run in self.grid.runs:
-            path = self.layout.failed(run, self.grid.fingerprint(run))
-            note = read_json(path)
-            if not isinstance(note, dict):
+            mark = self.grid.fingerprint(run)
+            path = self.layout.failed(run, mark)
+            note, beat = read_json(path), read_json(self.layout.running(run, mark))
+            if not isinstance(note, dict) or (isinstance(beat, dict) and is_alive(beat)):
                 continue
             if note.get("slurm_job") and not note.get("explained"):
                 from weightwise.slurm import explain_end

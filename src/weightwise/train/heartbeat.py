@@ -36,6 +36,7 @@ class Heartbeat(Progress):
             "pid": os.getpid(),
             "created": psutil.Process().create_time(),
             "slurm_job": os.environ.get("SLURM_JOB_ID"),
+            "snakemake": os.environ.get("WEIGHTWISE_SNAKEMAKE"),
             "started": time.time(),
             "start_step": 0,
             "step": 0,
@@ -56,6 +57,7 @@ class Heartbeat(Progress):
     def start(self, steps: int, done: int = 0) -> None:
         """The run takes so many steps, and so many are done."""
         self.facts |= {"steps": steps, "step": done, "start_step": done}
+        self._write()
         self.progress.start(steps, done)
 
     def step(self, number: int, epoch: int, record) -> None:
