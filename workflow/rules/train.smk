@@ -8,7 +8,10 @@ TRAINING_INPUTS = {
     # Training modules, not plotting ones: editing one of them makes runs due.
     "code": STUDY.training_modules,
 }
-TRAIN = "python -m weightwise.train {output:q} --study {params.study} --log"
+TRAIN = (
+    "python -m weightwise.train {output:q} --study {params.study} --log "
+    "--side-by-side {params.side_by_side}"
+)
 
 if STUDY.config.runs_per_job == 1:
 
@@ -27,6 +30,7 @@ if STUDY.config.runs_per_job == 1:
         threads: STUDY.config.threads
         params:
             study=lambda wildcards, output: STUDY.arguments,
+            side_by_side=lambda wildcards, output: 1,
         message:
             "train {wildcards.run}"
         shell:
@@ -51,9 +55,11 @@ else:
                 / f"pack-{pack[0].stem}-{len(pack)}.tsv"
             # Seed by seed: a first complete picture comes early.
             priority: len(STUDY.packs) - number
-            threads: STUDY.config.threads
+            threads: STUDY.config.threads * min(STUDY.config.runs_side_by_side, len(pack))
             params:
                 study=lambda wildcards, output: STUDY.arguments,
+                # By a function of the output: how runs are packed makes nothing due.
+                side_by_side=lambda wildcards, output: STUDY.config.runs_side_by_side,
             message:
                 f"train pack {number} of {len(STUDY.packs)} ({len(pack)} runs)"
             shell:
