@@ -6,10 +6,12 @@
 #
 # Which study: `snakemake` takes config.yaml, `snakemake --configfile workflow/studies/NAME.yaml`
 # another one; `--config set='["seeds=[1]", "training.epochs=2"]'` overrides keys.
+# Where: here, or as Slurm jobs by `snakemake --profile slurm` (docs/slurm.md).
 # Targets: `all` (the report), `trained` (all runs), `prepared` (the data).
 
 from snakemake.utils import min_version
 
+from weightwise.preflight import before_the_first_job
 from weightwise.workflow import open_study
 
 min_version("9.27")
@@ -54,6 +56,10 @@ rule trained:
 rule prepared:
     input:
         STUDY.layout.checks,
+
+
+onstart:
+    before_the_first_job(workflow)
 
 
 onsuccess:

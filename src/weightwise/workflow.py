@@ -102,6 +102,19 @@ class WorkflowStudy:
         it is in their fingerprint."""
         return shared_modules()
 
+    def training_resources(self, defaults: Mapping | None) -> dict[str, int]:
+        """Snakemake's resources of a training.
+
+        One GPU, so that `--resources gpu=2` lets two train at a time; none where the study says
+        `device: cpu`. What default-resources (of a profile) say about GPUs stands: Snakemake would
+        let a rule's own word win, and rules of packs have no name that set-resources could use.
+
+        Args: `defaults` are the default-resources of this invocation, if any.
+        """
+        if self.config.training.device == "cpu":
+            return {"gpu": 0}
+        return {} if "gpu" in (defaults or {}) else {"gpu": 1}
+
     def modules(self, *patterns: str) -> list[Path]:
         """Source files of the package by pattern."""
         return sorted(p for pattern in patterns for p in PACKAGE.glob(pattern) if p.is_file())

@@ -8,6 +8,7 @@ TRAINING_INPUTS = {
     # Training modules, not plotting ones: editing one of them makes runs due.
     "code": STUDY.training_modules,
 }
+RESOURCES = STUDY.training_resources(workflow.resource_settings.default_resources)
 TRAIN = "python -m weightwise.train {output:q} --study {params.study} --log"
 
 if STUDY.config.runs_per_job == 1:
@@ -25,6 +26,8 @@ if STUDY.config.runs_per_job == 1:
             run=".+/seed-[0-9-]+",
             fingerprint="[0-9a-f]+",
         threads: STUDY.config.threads
+        resources:
+            **RESOURCES,
         params:
             study=lambda wildcards, output: STUDY.arguments,
         message:
@@ -52,6 +55,8 @@ else:
             # Seed by seed: a first complete picture comes early.
             priority: len(STUDY.packs) - number
             threads: STUDY.config.threads
+            resources:
+                **RESOURCES,
             params:
                 study=lambda wildcards, output: STUDY.arguments,
             message:
