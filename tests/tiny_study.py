@@ -103,6 +103,7 @@ class Project:
     folder: Path
     study: dict
     environment: dict = field(default_factory=dict)
+    started: list[subprocess.Popen] = field(default_factory=list)
 
     def write(self, **changes) -> None:
         """Write the study's file with some keys changed."""
@@ -124,7 +125,7 @@ class Project:
     def start(self, *arguments: str) -> subprocess.Popen:
         """Start Snakemake and come back at once; what it says goes into snakemake.txt."""
         with (self.folder / "snakemake.txt").open("w") as said:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 self.command(*arguments),
                 cwd=self.folder,
                 env=os.environ | self.environment,
@@ -132,6 +133,14 @@ class Project:
                 stdout=said,
                 stderr=subprocess.STDOUT,
             )
+        self.started.append(process)
+        return process
+
+    def stop(self) -> None:
+        """End what `start` started, if a test did not."""
+        for process in self.started:
+            process.kill()
+            process.wait()
 
     @staticmethod
     def command(*arguments: str) -> list[str]:
@@ -152,6 +161,23 @@ class Project:
     def page(self) -> str:
         """The report."""
         return (self.folder / "reports" / "tiny" / "index.html").read_text("utf-8")
+
+    def trainings(self) -> dict[str, dict[str, str]]:
+        """Environments of the trainings of this project that run just now, by run or pack."""
+        found = {}
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                if words[1:3] != ["-m", "weightwise.train"]:
+                    continue
+                if (process / "cwd").resolve() != self.folder.resolve():
+                    continue
+                environment = (process / "environ").read_bytes().decode(errors="replace")
+            except OSError:  # ended meanwhile
+                continue
+            pairs = (pair.partition("=") for pair in environment.split("\0"))
+            found[words[3]] = {key: value for key, _, value in pairs}
+        return found
 
     def records(self) -> dict[str, int]:
         """Finished runs and when they were written."""

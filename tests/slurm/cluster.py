@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol")
-CPUS, MEMORY, GPUS = 4, 8000, 2
+CPUS, MEMORY, GPUS = 8, 32000, 2
 
 CONFIGURATION = """\
 ClusterName=pretend
@@ -58,6 +58,7 @@ SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000,bf_interval=1
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
+DefMemPerCPU=500
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
 MinJobAge=86400
@@ -103,6 +104,7 @@ class Cluster:
     folder: Path
     environment: dict[str, str] = field(init=False)
     processes: dict[str, subprocess.Popen] = field(init=False, default_factory=dict)
+    forgotten: set[str] = field(init=False, default_factory=set)
     host: str = field(init=False, default_factory=lambda: socket.gethostname().split(".")[0])
 
     def __post_init__(self) -> None:
@@ -192,9 +194,14 @@ class Cluster:
         return number
 
     def states(self) -> dict[str, str]:
-        """States of all jobs that this cluster ever had, by number."""
+        """States of the jobs since `forget`, by number, ended ones too."""
         lines = self.ask("squeue", "-h", "-t", "all", "-o", "%i %T").splitlines()
-        return dict(line.split() for line in lines)
+        states = dict(line.split() for line in lines)
+        return {job: state for job, state in states.items() if job not in self.forgotten}
+
+    def forget(self) -> None:
+        """Leave the jobs so far out of `states`."""
+        self.forgotten |= set(self.states())
 
     def node(self, state: str) -> None:
         """Set the node to `drain` or `resume`."""

@@ -12,9 +12,6 @@ import pytest
 
 from tiny_study import Project, make_project
 
-# Change nothing but how often Snakemake looks, and what a training of 32-wide vectors takes.
-QUICK = ("--slurm-init-seconds-before-status-checks", "1")
-
 
 def pytest_collection_modifyitems(items) -> None:
     for item in items:
@@ -46,17 +43,19 @@ def cluster(running_cluster, monkeypatch) -> Iterator[pretend.Cluster]:
     """The cluster, reachable, with an empty queue before and after."""
     for key, value in running_cluster.environment.items():
         monkeypatch.setenv(key, value)
+    running_cluster.forget()
     yield running_cluster
     running_cluster.node("resume")
     running_cluster.cancel_all()
 
 
 @pytest.fixture
-def project(cluster, tmp_path) -> Project:
+def project(cluster, tmp_path) -> Iterator[Project]:
     """The tiny study in a folder, cut to one seed and one pair, one run a job."""
     made = make_project(tmp_path)
     made.environment |= {"OMP_NUM_THREADS": "1"}
     made.write(
         seeds=[1], groupings=[["MOOD", "SAME"]], combiners=["addition"], alphas=[], runs_per_job=1
     )
-    return made
+    yield made
+    made.stop()
