@@ -6,6 +6,7 @@
 #
 # Which study: `snakemake` takes config.yaml, `snakemake --configfile workflow/studies/NAME.yaml`
 # another one; `--config set='["seeds=[1]", "training.epochs=2"]'` overrides keys.
+# Where: here, or as Slurm jobs by `snakemake --profile slurm` (docs/slurm.md).
 # Targets: `all` (the report), `trained` (all runs), `prepared` (the data).
 
 from snakemake.utils import min_version
@@ -60,7 +61,7 @@ rule prepared:
 
 
 onstart:
-    STUDY.begin(workflow.executor_plugin.name)
+    STUDY.begin(workflow)
 
 
 onsuccess:

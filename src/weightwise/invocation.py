@@ -104,11 +104,11 @@ def _cancel_jobs(note: dict) -> None:
         _say(f"jobs that a killed snakemake left in Slurm may still run: {error}")
 
 
-def end(layout: Layout) -> None:
-    """Note that it ended, by success or failure."""
+def end(layout: Layout, reason: str | None = None) -> None:
+    """Note that it ended, by success or failure, and what kept it from starting."""
     note = read_json(layout.invocation)
-    if isinstance(note, dict) and note.get("pid") == os.getpid():
-        write_json(layout.invocation, note | {"ended": time.time()})
+    if isinstance(note, dict) and note.get("pid") == os.getpid() and note.get("ended") is None:
+        write_json(layout.invocation, note | {"ended": time.time(), "reason": reason})
 
 
 def left_behind(layout: Layout) -> dict | None:

@@ -55,6 +55,8 @@ def render(name: str, found: StudyStatus) -> RenderableType:
     if times:
         where = f"on {found.invocation.get('host')}" if found.elapsed is not None else ""
         parts.append(escape(f"{', '.join(times)} {where}".strip()))
+    if found.invocation.get("reason"):
+        parts.append(escape(f"The last command could not start: {found.invocation['reason']}"))
     running = [one for one in found.runs if one.state == "running"]
     if running:
         parts.append(_running(running))
@@ -106,6 +108,7 @@ def as_json(name: str, found: StudyStatus) -> dict:
         "study": name,
         "prepared": found.prepared,
         "counts": {state: found.count(state) for state in STATES},
+        "reason": found.invocation.get("reason"),
         "elapsed_seconds": found.elapsed,
         "eta_seconds": found.eta,
         "runs": [

@@ -107,6 +107,19 @@ class WorkflowStudy:
         it is in their fingerprint."""
         return shared_modules()
 
+    def training_resources(self, defaults: Mapping | None) -> dict[str, int]:
+        """Snakemake's resources of a training.
+
+        One GPU, so that `--resources gpu=2` lets two train at a time; none where the study says
+        `device: cpu`. What default-resources (of a profile) say about GPUs stands: Snakemake would
+        let a rule's own word win, and rules of packs have no name that set-resources could use.
+
+        Args: `defaults` are the default-resources of this invocation, if any.
+        """
+        if self.config.training.device == "cpu":
+            return {"gpu": 0}
+        return {} if "gpu" in (defaults or {}) else {"gpu": 1}
+
     def modules(self, *patterns: str) -> list[Path]:
         """Source files of the package by pattern."""
         return sorted(p for pattern in patterns for p in PACKAGE.glob(pattern) if p.is_file())
@@ -160,14 +173,28 @@ class WorkflowStudy:
         if not self.partial and not {"-n", "--dry-run", "--dryrun", "--unlock"} & set(sys.argv):
             invocation.remove_stale_lock(self.layout)
 
-    def begin(self, executor: str) -> None:
-        """Note that a Snakemake works on the study; stop what a killed one left running.
+    def begin(self, workflow) -> None:
+        """Stop what a killed Snakemake left running, note that this one works on the study, and
+        ask Slurm, where jobs go there, whether it takes them.
 
-        Args: the executor's name: `local`, `slurm`, ...
+        Args: Snakemake's workflow, about to start its first job.
+
+        Raises:
+            WorkflowError: Slurm would refuse the jobs.
         """
-        if not self.partial:
-            invocation.stop_orphans(self.layout)
-            invocation.begin(self.layout, self.file, self.overrides, executor)
+        if self.partial:
+            return
+        from snakemake.exceptions import WorkflowError
+
+        from weightwise.preflight import before_the_first_job
+
+        invocation.stop_orphans(self.layout)
+        invocation.begin(self.layout, self.file, self.overrides, workflow.executor_plugin.name)
+        try:
+            before_the_first_job(workflow)
+        except WorkflowError as error:
+            invocation.end(self.layout, str(error))
+            raise
 
     def say_where_the_report_is(self) -> None:
         """The last line of a successful run."""

@@ -12,6 +12,7 @@ TRAIN = (
     "python -m weightwise.train {output:q} --study {params.study} --log "
     "--side-by-side {params.side_by_side}"
 )
+RESOURCES = STUDY.training_resources(workflow.resource_settings.default_resources)
 
 if STUDY.config.runs_per_job == 1:
 
@@ -28,6 +29,8 @@ if STUDY.config.runs_per_job == 1:
             run=".+/seed-[0-9-]+",
             fingerprint="[0-9a-f]+",
         threads: STUDY.config.threads
+        resources:
+            **RESOURCES,
         params:
             study=lambda wildcards, output: STUDY.arguments,
             side_by_side=lambda wildcards, output: 1,
@@ -56,6 +59,8 @@ else:
             # Seed by seed: a first complete picture comes early.
             priority: len(STUDY.packs) - number
             threads: STUDY.config.threads * min(STUDY.config.runs_side_by_side, len(pack))
+            resources:
+                **RESOURCES,
             params:
                 study=lambda wildcards, output: STUDY.arguments,
                 # By a function of the output: how runs are packed makes nothing due.

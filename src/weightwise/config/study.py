@@ -49,7 +49,7 @@ def known_combiner(name: str) -> str:
 # A single task's baseline is no combiner to choose: it is always run.
 STUDY_COMBINERS = sorted(set(COMBINERS) - {"baseline"})
 Alpha = Annotated[str, BeforeValidator(exact_decimal)]
-RESERVED = ("downloads", "runs")
+RESERVED = ("downloads", "runs", "slurm")
 Combiner = Annotated[str, AfterValidator(known_combiner), WithJsonSchema({"enum": STUDY_COMBINERS})]
 
 

@@ -1,0 +1,61 @@
+"""Studies on a real Slurm, which is started for them where its programs are installed."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import cluster as pretend
+import pytest
+
+from tiny_study import Project, make_project
+
+
+def pytest_collection_modifyitems(items) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.slurm)
+
+
+@pytest.fixture(scope="session")
+def running_cluster() -> Iterator[pretend.Cluster]:
+    """One cluster for all tests."""
+    reason = pretend.why_not()
+    if reason:
+        pytest.skip(reason)
+    folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
+    made = pretend.Cluster(folder)
+    try:
+        try:
+            made.start()
+        except TimeoutError as error:
+            pytest.fail(f"the cluster did not start: {error}\n{made.logs()}")
+        yield made
+    finally:
+        made.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def cluster(running_cluster, monkeypatch) -> Iterator[pretend.Cluster]:
+    """The cluster, reachable, with an empty queue before and after."""
+    for key, value in running_cluster.environment.items():
+        monkeypatch.setenv(key, value)
+    running_cluster.forget()
+    yield running_cluster
+    running_cluster.node("resume")
+    running_cluster.cancel_all()
+
+
+@pytest.fixture
+def project(cluster, tmp_path) -> Iterator[Project]:
+    """The tiny study in a folder, cut to one seed and one pair, one run a job."""
+    made = make_project(tmp_path)
+    made.environment |= {"OMP_NUM_THREADS": "1"}
+    made.write(
+        seeds=[1], groupings=[["MOOD", "SAME"]], combiners=["addition"], alphas=[], runs_per_job=1
+    )
+    yield made
+    made.stop()

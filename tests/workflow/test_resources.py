@@ -1,0 +1,60 @@
+"""How many GPUs a training counts for, here and in a profile, packed or not."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+
+@pytest.fixture
+def small(project):
+    project.write(
+        seeds=[1], groupings=[["MOOD", "SAME"]], combiners=["addition"], alphas=[], runs_per_job=1
+    )
+    return project
+
+
+TELL = """
+for one in workflow.rules:
+    print("GPUS", one.name, one.resources["gpu"].value if "gpu" in one.resources else "none")
+"""
+
+
+def gpus(project, *arguments: str) -> set[str]:
+    """The `gpu` of the rules that train, in a dry run: rules with a message do not print it."""
+    done = project.snakemake("-n", "trained", *arguments)
+    assert done.returncode == 0, done.stderr
+    found = re.findall(r"^GPUS train(?:_\d+)? (\S+)$", done.stdout, re.MULTILINE)
+    assert len(found) == (1 if project.study["runs_per_job"] == 1 else 2)
+    return set(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runs_per_job", [1, 2])
+def test_a_training_counts_for_one_gpu_unless_told_otherwise(small, runs_per_job):
+    small.write(runs_per_job=runs_per_job)
+    with (small.folder / "Snakefile").open("a") as snakefile:
+        snakefile.write(TELL)
+    assert gpus(small) == {"1"}
+    assert gpus(small, "--profile", "slurm") == {"1"}
+    assert gpus(small, "--default-resources", "gpu=0") == {"0"}
+    profile = small.folder / "slurm" / "config.yaml"
+    profile.write_text(re.sub(r"gpu: 1\b", "gpu: 2", profile.read_text()))
+    assert gpus(small, "--profile", "slurm") == {"2"}
+    small.write(training=small.study["training"] | {"device": "cpu"})
+    assert gpus(small) == {"0"}
+    assert gpus(small, "--profile", "slurm") == {"0"}
+
+
+@pytest.mark.slow
+def test_resources_gpu_limits_the_trainings_at_work(small):
+    process = small.start("--cores", "2", "trained", "--resources", "gpu=1")
+    most = 0
+    while process.poll() is None:
+        most = max(most, len(small.trainings()))
+        time.sleep(0.1)
+    assert process.returncode == 0, small.said
+    assert len(small.records()) == 3
+    assert most == 1
