@@ -42,8 +42,13 @@ class CAGrad(Combiner):
                 raise ValueError(f"option c must be zero or more, but is {self.c:g}")
 
     def __call__(self, gramian: np.ndarray, losses: np.ndarray) -> np.ndarray:
-        """Weights [K], >= 0: 1/K + c |g_0| / |g_w| w. Zeros where g_w is zero: no direction helps
-        all tasks (below 1e-4 of the gradients' lengths, which is rounding)."""
+        """Weights [K], >= 0: 1/K + c |g_0| / |g_w| w.
+
+        Where g_w vanishes (below 1e-4 of the gradients' lengths, which is rounding) no direction
+        helps all tasks. The ball then holds d = 0 if c >= 1, and all weights are zero; else it is a
+        degenerate case, such as a task whose gradient is zero, and d is what it is nearby: |g_w| is
+        not taken below 1e-4. A task with a zero gradient has the weight 1/K, which moves nothing.
+        """
         from scipy.optimize import brentq
 
         tasks = len(gramian)
@@ -66,7 +71,11 @@ class CAGrad(Combiner):
             return float(np.linalg.norm(weights(length) @ vectors)) - length
 
         longest = 1.0 + STATIONARY  # no gradient is longer: the squares sum to one
-        if excess(STATIONARY) <= 0:
+        if excess(STATIONARY) > 0:
+            found = weights(brentq(excess, STATIONARY, longest, xtol=1e-13, rtol=1e-13))
+        elif self.options.c >= 1:
             return np.zeros(tasks)
-        found = weights(brentq(excess, STATIONARY, longest, xtol=1e-13, rtol=1e-13))
-        return mean + radius / np.linalg.norm(found @ vectors) * found
+        else:
+            found = weights(STATIONARY)
+        length = max(np.linalg.norm(found @ vectors), STATIONARY)
+        return mean + radius / length * np.where(np.diag(gramian) > 0, found, 0)
