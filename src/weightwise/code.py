@@ -7,7 +7,7 @@ import functools
 import hashlib
 from pathlib import Path
 
-from weightwise.combine import COMBINERS
+from weightwise.combine import Combiner, read_combiner
 
 PACKAGE = Path(__file__).parent
 # Whatever decides the numbers of a run. Orchestration, analysis and plotting are not among them.
@@ -34,10 +34,15 @@ def shared_modules() -> list[Path]:
 
 
 def training_modules(combiner: str) -> list[Path]:
-    """Source files behind a run with that combiner, sorted. Other combiners' files are not among
-    them: adding one makes nothing due."""
-    own = COMBINERS[combiner].__module__.split(".")[1:]
-    return sorted({*shared_modules(), PACKAGE.joinpath(*own).with_suffix(".py")})
+    """Source files behind a run with that combiner (`cagrad(c=0.5)`), sorted: its own file, those
+    of its base classes and its `extra_modules`. Other combiners' files are not among them: adding
+    one makes nothing due."""
+    found = set(shared_modules())
+    for kind in read_combiner(combiner).type.__mro__:
+        if issubclass(kind, Combiner):
+            found.add(PACKAGE.joinpath(*kind.__module__.split(".")[1:]).with_suffix(".py"))
+            found |= {PACKAGE / module for module in kind.extra_modules}
+    return sorted(found)
 
 
 @functools.cache

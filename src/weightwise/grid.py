@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from weightwise.code import code_version
+from weightwise.combine import path_label, read_combiner
 from weightwise.config import StudyConfig, TaskConfig, TrainingConfig
 from weightwise.errors import UserError
 
@@ -21,10 +22,10 @@ DEFAULT_VARIANT = "default"
 
 @dataclass(frozen=True)
 class Arm:
-    """A way to combine the gradients of a grouping: a combiner and, for `unitary`, the weights.
+    """A way to combine the gradients of a grouping: a combiner and, where it has them, the weights.
 
-    `alpha` is the exact text that stands in paths: the first task's weight for a pair, all
-    weights joined by commas for larger groupings.
+    `combiner` is its canonical text (`cagrad(c=0.5)`). `alpha` is the exact text that stands in
+    paths: the first task's weight for a pair, all weights joined by commas for larger groupings.
     """
 
     combiner: str
@@ -32,8 +33,9 @@ class Arm:
 
     @property
     def label(self) -> str:
-        """`unitary-0.4`, `pcgrad`."""
-        return self.combiner if self.alpha is None else f"{self.combiner}-{self.alpha}"
+        """What stands in paths: `unitary-0.4`, `pcgrad`, `cagrad-c=0.5`, `torchjd-UPGrad`."""
+        name = path_label(self.combiner)
+        return name if self.alpha is None else f"{name}-{self.alpha}"
 
     def weights(self, size: int) -> tuple[str, ...] | None:
         """The weight of every task as exact decimals; None where the combiner has no weights."""
@@ -77,7 +79,8 @@ class Grid:
 
     Cells whose arms are one method share a run: under AdamW without clipping the scale of a
     gradient cancels, so equal weights and addition are the same method up to epsilon (SPEC
-    section 4). They are run once and shown in both rows.
+    section 4), and so are PCGrad with equal weights and PCGrad. They are run once and shown in both
+    rows.
     """
 
     def __init__(self, study: StudyConfig):
@@ -103,8 +106,8 @@ class Grid:
             return (Arm("baseline"),)
         arms: list[Arm] = []
         for combiner in self.study.combiners:
-            if combiner == "unitary":
-                arms += [Arm("unitary", a) for a in self._alphas(len(group))]
+            if read_combiner(combiner).type.weighted:
+                arms += [Arm(combiner, a) for a in self._alphas(len(group))]
             else:
                 arms.append(Arm(combiner))
         return tuple(arms)
@@ -128,14 +131,15 @@ class Grid:
     def runs_as(self, cell: Cell) -> Cell:
         """The cell whose run fills this one: itself, or the equivalent one that is run."""
         weights = cell.arm.weights(len(cell.group)) if len(cell.group) > 1 else None
+        if weights is None or len(set(weights)) > 1:
+            return cell
+        plain_one = read_combiner(cell.arm.combiner).type.equal_weights_as
         if (
-            weights is None
-            or len(set(weights)) > 1
-            or "addition" not in self.study.combiners
+            plain_one not in self.study.combiners
             or self.training(cell.variant).clip_norm is not None
         ):
             return cell
-        return Cell(cell.group, Arm("addition"), cell.variant, cell.seed)
+        return Cell(cell.group, Arm(plain_one), cell.variant, cell.seed)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:

@@ -2,27 +2,57 @@
 
 from __future__ import annotations
 
+from weightwise.combine import notation
 from weightwise.combine.base import Combiner
+from weightwise.combine.cagrad import CAGrad
 from weightwise.combine.fixed import Addition, Unitary
+from weightwise.combine.imtl_g import IMTLG
+from weightwise.combine.mgda import MGDA
+from weightwise.combine.notation import path_label
 from weightwise.combine.pcgrad import PCGrad
+from weightwise.combine.pcgrad_alpha import PCGradAlpha
+from weightwise.combine.random_loss import RandomLoss
+from weightwise.combine.torchjd_weightings import WEIGHTINGS
+from weightwise.combine.upgrad import UPGrad
 
 COMBINERS: dict[str, type[Combiner]] = {
     "addition": Addition,
     "baseline": Addition,
+    "cagrad": CAGrad,
+    "imtl_g": IMTLG,
+    "mgda": MGDA,
     "pcgrad": PCGrad,
+    "pcgrad_alpha": PCGradAlpha,
+    "random": RandomLoss,
     "unitary": Unitary,
+    "upgrad": UPGrad,
+    **WEIGHTINGS,
 }
 
 
-def make_combiner(name: str, weights: tuple[float, ...] | None, generator) -> Combiner:
-    """Build a combiner by name.
+def read_combiner(text: str) -> notation.Named:
+    """The combiner that a text names: `cagrad`, `cagrad(c=0.4)`, `torchjd:UPGrad`.
+
+    Raises:
+        ValueError: the text names none; the message says what is wrong and what is near.
+    """
+    return notation.read(text, COMBINERS)
+
+
+def make_combiner(text: str, weights: tuple[float, ...] | None, generator) -> Combiner:
+    """Build a combiner as the configuration names it.
 
     Args:
-        name: key of COMBINERS.
-        weights: weights of the tasks, for combiners that have them.
+        text: `NAME` or `NAME(key=value, ...)`, NAME a key of COMBINERS.
+        weights: weights of the tasks, for combiners that are `weighted`.
         generator: NumPy generator of this run for the combiner's own randomness.
+
+    Raises:
+        ValueError: the text names none.
+        UserError: what it needs is not installed.
     """
-    return COMBINERS[name](weights, generator)
+    named = read_combiner(text)
+    return named.type(weights, generator, named.options)
 
 
-__all__ = ["COMBINERS", "Combiner", "make_combiner"]
+__all__ = ["COMBINERS", "Combiner", "make_combiner", "path_label", "read_combiner"]

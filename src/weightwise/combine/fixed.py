@@ -10,6 +10,7 @@ from weightwise.combine.base import Combiner
 class Addition(Combiner):
     """sum_k g_k (pairing paper, section 4.3.1); for a single task, its baseline."""
 
+    title = "Addition"
     fixed = True
 
     def fixed_weights(self, tasks: int) -> np.ndarray:
@@ -24,7 +25,10 @@ class Addition(Combiner):
 class Unitary(Combiner):
     """sum_k alpha_k g_k with alpha on the simplex (pairing paper, section 4.3.1)."""
 
+    title = "Unitary"
     fixed = True
+    weighted = True
+    equal_weights_as = "addition"
 
     def fixed_weights(self, tasks: int) -> np.ndarray:
         """The arm's own weights.
@@ -32,10 +36,7 @@ class Unitary(Combiner):
         Raises:
             ValueError: they are not `tasks` non-negative numbers that sum to one.
         """
-        weights = np.asarray(self.weights if self.weights is not None else [], dtype=np.float64)
-        if len(weights) != tasks or (weights < 0).any() or abs(weights.sum() - 1) > 1e-9:
-            raise ValueError(f"unitary: weights {self.weights} are no simplex of {tasks} tasks")
-        return weights
+        return self.simplex_weights(tasks)
 
     def __call__(self, gramian: np.ndarray, losses: np.ndarray) -> np.ndarray:
         """The arm's own weights."""

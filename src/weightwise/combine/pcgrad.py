@@ -12,12 +12,14 @@ class PCGrad(Combiner):
     ORIGINAL g_j point against each other, g_i loses its component along g_j; then the sum.
 
     Every projected gradient stays in the span of the originals, so the algorithm needs their
-    Gramian only: row i of `coefficients` writes the projected g_i in terms of the originals.
+    Gramian only: row i of `projections` writes the projected g_i in terms of the originals.
     """
 
-    def __call__(self, gramian: np.ndarray, losses: np.ndarray) -> np.ndarray:
-        """Weights [K]: the column sums of the coefficients. A zero gradient is never projected
-        on."""
+    title = "PCGrad"
+
+    def projections(self, gramian: np.ndarray) -> np.ndarray:
+        """Coefficients [K, K]: the projected g_i is sum_j c_ij g_j. A zero gradient is never
+        projected on."""
         tasks = len(gramian)
         coefficients = np.eye(tasks)
         for i in range(tasks):
@@ -26,4 +28,8 @@ class PCGrad(Combiner):
                 product = coefficients[i] @ gramian[:, j]
                 if product < 0 and gramian[j, j] > 0:
                     coefficients[i, j] -= product / gramian[j, j]
-        return coefficients.sum(axis=0)
+        return coefficients
+
+    def __call__(self, gramian: np.ndarray, losses: np.ndarray) -> np.ndarray:
+        """Weights [K]: the sum of the projected gradients."""
+        return self.projections(gramian).sum(axis=0)

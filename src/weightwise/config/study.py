@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from weightwise.combine import COMBINERS
+from weightwise.combine import COMBINERS, read_combiner
 from weightwise.config.base import Name, Strict, nearest
 from weightwise.config.sources import EncoderConfig
 from weightwise.config.tasks import TaskConfig
@@ -36,21 +36,34 @@ def exact_decimal(value: Any) -> str:
     return text if text not in ("-0", "") else "0"
 
 
-def known_combiner(name: str) -> str:
-    """The name of a registered combiner.
+def canonical_combiner(text: str) -> str:
+    """The one text of a combiner: `cagrad(c=.40)` and `cagrad` are both `cagrad`.
 
-    Raises ValueError naming the nearest known one.
+    Raises ValueError naming combiner and option, and the nearest known one.
     """
-    if name not in STUDY_COMBINERS:
-        raise ValueError(f"unknown combiner '{name}'; {nearest(name, STUDY_COMBINERS)}")
-    return name
+    named = read_combiner(text)
+    if named.name == "baseline":
+        raise ValueError("'baseline' is no combiner to choose: single tasks are always run")
+    return named.text
 
 
 # A single task's baseline is no combiner to choose: it is always run.
 STUDY_COMBINERS = sorted(set(COMBINERS) - {"baseline"})
 Alpha = Annotated[str, BeforeValidator(exact_decimal)]
 RESERVED = ("downloads", "runs", "slurm")
-Combiner = Annotated[str, AfterValidator(known_combiner), WithJsonSchema({"enum": STUDY_COMBINERS})]
+Combiner = Annotated[
+    str,
+    AfterValidator(canonical_combiner),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "anyOf": [
+                {"enum": STUDY_COMBINERS},
+                {"pattern": rf"^({'|'.join(STUDY_COMBINERS)})\(.*\)$"},
+            ],
+        }
+    ),
+]
 
 
 class UpTo(Strict):
@@ -90,11 +103,13 @@ class StudyConfig(Strict):
     """`pairs`: all singles and all pairs. `{up_to: k}`: all groupings up to k tasks. Or a list of
     lists of task names. Single tasks of any grouping are always run: they are the baselines."""
     combiners: tuple[Combiner, ...] = ("addition", "unitary", "pcgrad")
-    """How the gradients of a grouping become one."""
+    """How the gradients of a grouping become one: `NAME` or `NAME(key=value)`, such as
+    `cagrad(c=0.5)` or `torchjd:UPGrad`; docs/combiners.md holds them all."""
     alphas: tuple[Alpha, ...] = tuple(f"0.{i}" for i in range(1, 10))
-    """Weights of the first task of a pair under `unitary`; exact decimals."""
+    """Weights of the first task of a pair under `unitary` and `pcgrad_alpha`; exact decimals."""
     simplex_step: Alpha = "0.25"
-    """Step of the weights of larger groupings under `unitary`; every weight above zero."""
+    """Step of the weights of larger groupings under `unitary` and `pcgrad_alpha`; every
+    weight above zero."""
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (1, 2, 3, 4, 5)
     """Seeds; every arm is run with each of them."""
     study_seed: int = 0
@@ -183,8 +198,9 @@ class StudyConfig(Strict):
                 raise ValueError(f"sweep: unknown training key '{key}'; {hint}")
             if not values or len({str(v) for v in values}) != len(values):
                 raise ValueError(f"sweep.{key}: needs values that differ from each other")
-        if "unitary" in self.combiners and not self.alphas:
-            raise ValueError("combiner 'unitary' needs `alphas`")
+        for text in self.combiners:
+            if read_combiner(text).type.weighted and not self.alphas:
+                raise ValueError(f"combiner '{text}' needs `alphas`")
         if Decimal(self.simplex_step) == 0 or Decimal(1) % Decimal(self.simplex_step) != 0:
             raise ValueError("simplex_step must divide 1, such as 0.25 or 0.2")
         return self

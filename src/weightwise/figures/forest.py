@@ -111,6 +111,6 @@ def _caption(inputs: Inputs, rows: pd.DataFrame, split: str) -> str:
         )
     else:
         text = "One seed: points without intervals, so none of them is evidence."
-    if rows["alias_of"].notna().any():
-        text += f" {names.SAME} same method as addition."
+    if same := names.same_method(rows["alias_of"]):
+        text += f" {names.SAME} {same}."
     return f"{text} {split_note(split)}"

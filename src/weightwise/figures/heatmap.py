@@ -72,7 +72,7 @@ def _heatmap(
         id=figure_id("heatmap", variant, task, split),
         title=f"Change in {inputs.metric(task)} of {inputs.title(task)} on {split}"
         + in_variant_title(variant),
-        caption=_caption(inputs, rows, task, split, any(alias)),
+        caption=_caption(inputs, rows, task, split),
         figure=figure,
         alt=_alt(rows, task, split),
         variant=variant,
@@ -113,7 +113,7 @@ def _annotate(ax, column: int, row: int, cell: pd.Series, largest: float) -> Non
         )
 
 
-def _caption(inputs: Inputs, rows: pd.DataFrame, task: str, split: str, alias: bool) -> str:
+def _caption(inputs: Inputs, rows: pd.DataFrame, task: str, split: str) -> str:
     seeds = int(rows["seeds"].max())
     level = f"{100 * inputs.confidence:g} %"
     parts = [
@@ -128,8 +128,8 @@ def _caption(inputs: Inputs, rows: pd.DataFrame, task: str, split: str, alias: b
         )
     else:
         parts.append("One seed: no interval exists, and no cell is evidence.")
-    if alias:
-        parts.append(f"{names.SAME} same method as addition: run once, shown in both rows.")
+    if same := names.same_method(rows["alias_of"]):
+        parts.append(f"{names.SAME} {same}: run once, shown in both rows.")
     parts.append("Hatched: no score. The colour scale is the square root of the change.")
     return " ".join([*parts, split_note(split)])
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 
 import pandas as pd
 
-COMBINERS = {
-    "addition": "Addition",
-    "unitary": "Unitary",
-    "pcgrad": "PCGrad",
-    "baseline": "Baseline",
-}
+from weightwise.combine import COMBINERS
+
 # Rows of a table: weights ascending, then addition, then PCGrad, then whatever else there is.
-ORDER = {"baseline": 0, "unitary": 1, "addition": 2, "pcgrad": 3}
+ORDER = {"baseline": 0, "unitary": 1, "addition": 2, "pcgrad": 3, "pcgrad_alpha": 4}
 GAIN, LOSS, SAME = "▲", "▼", "≡"
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
@@ -38,13 +35,31 @@ def arm_key(combiner: str, alpha: object) -> tuple:
     return (ORDER.get(combiner, 9), combiner, weights, alpha if is_text(alpha) else "")
 
 
+def combiner_label(combiner: str) -> str:
+    """`Addition`, `CAGrad (c=0.5)`; what is no combiner of ours as it is written."""
+    if combiner == "baseline":
+        return "Baseline"
+    name, bracket, options = combiner.partition("(")
+    title = COMBINERS[name].title if name in COMBINERS else ""
+    if not title:
+        return combiner
+    return f"{title} ({options}" if bracket else title
+
+
 def arm_label(combiner: str, alpha: object) -> str:
-    """`α = 0.4`, `Addition`, `PCGrad`, `PCGrad, α = 0.4`."""
+    """`α = 0.4`, `Addition`, `PCGrad`, `Weighted PCGrad, α = 0.4`."""
     if not is_text(alpha):
-        return COMBINERS.get(combiner, combiner)
+        return combiner_label(combiner)
     own, _, others = alpha.partition(",")
     weight = f"α = {own}" + (f" ({others.replace(',', ', ')})" if others else "")
-    return weight if combiner == "unitary" else f"{COMBINERS.get(combiner, combiner)}, {weight}"
+    return weight if combiner == "unitary" else f"{combiner_label(combiner)}, {weight}"
+
+
+def same_method(aliases: Iterable[object]) -> str:
+    """`same method as Addition`, from the labels of the arms that were run in a row's place; empty
+    where there are none."""
+    told = dict.fromkeys(combiner_label(alias) for alias in aliases if is_text(alias))
+    return f"same method as {' or '.join(told)}" if told else ""
 
 
 def arms_of(frame: pd.DataFrame) -> list[tuple[str, str | None]]:

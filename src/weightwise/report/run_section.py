@@ -107,7 +107,7 @@ def _arms(arms: list[tuple[str, str | None]]) -> str:
     for combiner, alpha in arms:
         weights.setdefault(combiner, []).extend([alpha.replace(",", "/")] if alpha else [])
     told = [
-        names.COMBINERS.get(c, c) + (f" with α = {', '.join(found)}" if found else "")
+        names.combiner_label(c) + (f" with α = {', '.join(found)}" if found else "")
         for c, found in weights.items()
     ]
     return "; ".join(told) or "baselines only"
@@ -152,7 +152,7 @@ def cost_table(inputs: Inputs) -> Table:
         minutes = (rows["train_seconds"].sum() + rows["score_seconds"].sum()) / 60
         lines.append(
             [
-                names.COMBINERS.get(combiner, combiner),
+                names.combiner_label(combiner),
                 str(len(rows)),
                 names.number(float(seconds.mean()), 4),
                 names.number(float(ratio), 2),

@@ -36,25 +36,25 @@ def variants_table(inputs: Inputs) -> Table:
 
 
 def overall_table(inputs: Inputs, variant: str, split: str) -> Table:
-    """Per grouping: baselines, addition, PCGrad and the best weights, both overall scores."""
+    """Per grouping: baselines, every combiner, of weighted ones the best weights; both overall
+    scores."""
     rows = in_variant(inputs.overall, variant)
     rows = rows[rows["split"] == split]
     dev = in_variant(inputs.overall, variant)
-    dev = dev[(dev["split"] == "dev") & (dev["combiner"] == "unitary")]
+    dev = dev[(dev["split"] == "dev") & dev["alpha"].notna()]
     lines = []
     for group in rows["group"].unique():
         of_group = rows[rows["group"] == group]
-        chosen = dev[dev["group"] == group]
-        best = None
-        if len(chosen):
-            top = chosen.loc[chosen["mean_mapped"].idxmax()]
-            best = (top["combiner"], top["alpha"])
+        best = {}
+        for combiner, chosen in dev[dev["group"] == group].groupby("combiner"):
+            best[combiner] = chosen.loc[chosen["mean_mapped"].idxmax(), "alpha"]
         for row in sorted(of_group.itertuples(), key=lambda r: names.arm_key(r.combiner, r.alpha)):
-            if row.combiner == "unitary" and (row.combiner, row.alpha) != best:
+            weighted = names.is_text(row.alpha)
+            if weighted and row.alpha != best.get(row.combiner):
                 continue
             level = names.number(row.mean_mapped_low, 3), names.number(row.mean_mapped_high, 3)
             label = names.arm_label(row.combiner, row.alpha)
-            if row.combiner == "unitary":
+            if weighted:
                 label = f"best weights on dev, {label}"
             lines.append(
                 [

@@ -137,8 +137,9 @@ def absolute(inputs: Inputs, task: str, variant: str, split: str) -> Table:
         )
     note = (
         f"Mean ± standard deviation over seeds; α is the weight of {task} itself. {names.GAIN} "
-        f"gain, {names.LOSS} loss that survive correction. {names.SAME} same method as addition. "
-        f"{split_note(split)}"
+        f"gain, {names.LOSS} loss that survive correction. "
+        + (f"{names.SAME} {same}. " if (same := names.same_method(rows["alias_of"])) else "")
+        + split_note(split)
     )
     head = [names.group_label(g) for g in groups]
     caption = f"{inputs.title(task)}: {inputs.metric(task)} on {split}"

@@ -38,8 +38,7 @@ class Card:
 def weights(combiner: str, alpha: object, task: str, group: str) -> str:
     """An arm in words: `weights SEN 0.4, PAR 0.6`."""
     if not names.is_text(alpha):
-        name = names.COMBINERS.get(combiner, combiner)
-        return "losses added" if combiner == "addition" else name
+        return "losses added" if combiner == "addition" else names.combiner_label(combiner)
     own, *others = alpha.split(",")
     rest = [name for name in group.split("+") if name != task]
     if not others and len(rest) == 1:
@@ -47,7 +46,7 @@ def weights(combiner: str, alpha: object, task: str, group: str) -> str:
     if len(others) != len(rest):
         return names.arm_label(combiner, alpha)
     parts = [f"{name} {value}" for name, value in zip([task, *rest], [own, *others], strict=True)]
-    prefix = "" if combiner == "unitary" else f"{names.COMBINERS.get(combiner, combiner)}, "
+    prefix = "" if combiner == "unitary" else f"{names.combiner_label(combiner)}, "
     return f"{prefix}weights {', '.join(parts)}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from weightwise.analysis.run import SCHEMAS
 from weightwise.config import load_study
 from weightwise.config.document import json_schema, key_table
+from weightwise.config.study import STUDY_COMBINERS
 from weightwise.figures import KINDS
 from weightwise.files import write_json
 from weightwise.grid import Grid
@@ -26,8 +28,13 @@ def test_the_key_table_is_in_step():
 
 def test_the_schema_is_in_step_and_knows_the_combiners():
     assert (ROOT / "docs" / "study.schema.json").read_text("utf-8") == json_schema()
-    combiners = json.loads(json_schema())["properties"]["combiners"]
-    assert combiners["items"]["enum"] == ["addition", "pcgrad", "unitary"]
+    plain, with_options = json.loads(json_schema())["properties"]["combiners"]["items"]["anyOf"]
+    assert plain["enum"] == STUDY_COMBINERS
+    assert {"addition", "cagrad", "pcgrad", "torchjd:UPGrad", "unitary"} <= set(plain["enum"])
+    for text in ("cagrad(c=0.5)", "torchjd:MGDA(epsilon=0.1, max_iters=3)"):
+        assert re.search(with_options["pattern"], text)
+    for text in ("cagard(c=0.5)", "cagrad(c=0.5", "cagrad"):
+        assert not re.search(with_options["pattern"], text)
 
 
 def test_every_key_is_documented():

@@ -261,3 +261,84 @@ def test_the_same_noise_in_every_arm(checkpoint):
     alone = first_loss(("SEN",), "baseline")["SEN"]
     for combiner in ("addition", "pcgrad"):
         assert first_loss(("PAR", "SEN"), combiner)["SEN"] == alone
+
+
+def flat(gradients: dict[str, torch.Tensor], model) -> np.ndarray:
+    """All parameters of the model as one vector, zero where a task has none, as the popular PCGrad
+    port lays them out: the trunk first, then every head."""
+    names = sorted(dict(model.named_parameters()), key=lambda n: not n.startswith("encoder."))
+    sizes = dict(model.named_parameters())
+    parts = [gradients.get(n, torch.zeros_like(sizes[n])).reshape(-1) for n in names]
+    return torch.cat(parts).double().numpy()
+
+
+def port_of_pcgrad(vectors: np.ndarray) -> np.ndarray:
+    """What the popular port adds up: its projections are over all parameters, heads included."""
+    projected = vectors.copy()
+    for i in range(len(vectors)):
+        for j in range(len(vectors)):
+            if j != i and (product := projected[i] @ vectors[j]) < 0:
+                projected[i] -= product / (vectors[j] @ vectors[j]) * vectors[j]
+    return projected.sum(axis=0)
+
+
+def test_heads_play_no_part_in_surgery(model):
+    """Two faults of the popular port: the heads' gradients stand in the denominator, so conflicts
+    are mended by halves; and a head is changed by projections of other tasks' gradients."""
+    made = model(("SEN", "PAR"), double=False)
+    for seed in range(60):
+        given = batches(("SEN", "PAR"), seed=seed, double=False)
+        parts = separate(made, given)
+        shared = np.array([trunk(g).double().numpy() for g in parts.values()])
+        if shared[0] @ shared[1] < -0.1 * np.prod(np.linalg.norm(shared, axis=1)):
+            break
+    else:
+        raise AssertionError("no strong conflict found")
+    engine_of(made, "pcgrad").step(given)
+    mine = current(made)
+    assert np.allclose(trunk(mine), port_of_pcgrad(shared), rtol=1e-3, atol=1e-4)
+
+    whole = np.array([flat(g, made) for g in parts.values()])
+    port = port_of_pcgrad(whole)
+    trunk_size = shared.shape[1]
+    scale = np.abs(shared).max()
+    assert np.abs(port[:trunk_size] - port_of_pcgrad(shared)).max() > 1e-2 * scale
+    own_heads = whole.sum(axis=0)[trunk_size:]
+    assert np.allclose(flat(mine, made)[trunk_size:], own_heads, atol=1e-5)
+    assert np.abs(port[trunk_size:] - own_heads).max() > 1e-2 * np.abs(own_heads).max()
+
+
+@pytest.mark.parametrize(
+    "combiner", ["pcgrad_alpha", "mgda", "cagrad(c=0.7)", "imtl_g", "upgrad", "torchjd:AlignedMTL"]
+)
+def test_every_surgery_combines_the_trunk_and_leaves_the_heads(model, combiner):
+    made = model(double=False)
+    given = conflicting(made)
+    parts = separate(made, given)
+    vectors = np.array([trunk(g).double().numpy() for g in parts.values()])
+    alphas = (0.2, 0.5, 0.3)
+    record = engine_of(made, combiner, alphas, seed=3).step(given)
+    mine = current(made)
+    size = np.abs(record.weights[:, None] * vectors).max()
+    assert np.allclose(trunk(mine), record.weights @ vectors, atol=1e-4 * size)
+    want = make_combiner(combiner, alphas, np.random.default_rng(3))
+    assert record.weights == pytest.approx(want(vectors @ vectors.T, np.ones(3)), abs=2e-3)
+    assert_same(heads(mine), {k: v for g in parts.values() for k, v in heads(g).items()}, atol=1e-5)
+
+
+def test_random_weights_reach_the_heads_and_are_drawn_anew(model):
+    made, given = model(), batches()
+    parts = separate(made, given)
+    engine = engine_of(made, "random", seed=4)
+    want = make_combiner("random", None, np.random.default_rng(4))
+    for _ in range(2):
+        record = engine.step(given)
+        drawn = want.fixed_weights(3)
+        assert record.weights.tolist() == drawn.tolist()
+        mine = current(made)
+        scaled = [
+            {k: v * w for k, v in g.items()} for g, w in zip(parts.values(), drawn, strict=True)
+        ]
+        assert_same(mine, {n: sum(p[n] for p in scaled if n in p) for n in mine})
+        made.zero_grad(set_to_none=True)
+    assert len(set(drawn)) == 3

@@ -435,3 +435,42 @@ def test_gpu_that_is_not_there(prepared):
         pytest.skip("there is one")
     study = prepared(training={"device": "cuda"})
     assert_failed(study, study.grid.run(PAIR), UserError, "PyTorch sees no GPU")
+
+
+TRIPLE = {
+    "pcgrad": "pcgrad",
+    "pcgrad_alpha": "pcgrad_alpha-0.25,0.5,0.25",
+    "mgda": "mgda",
+    "cagrad(c=0.8)": "cagrad-c=0.8",
+    "imtl_g": "imtl_g",
+    "upgrad": "upgrad",
+    "random": "random",
+    "torchjd:GradVac(beta=0.3)": "torchjd-GradVac-beta=0.3",
+}
+
+
+def test_a_triple_trains_with_every_combiner_and_repeats(prepared):
+    """Three tasks through the store under each combiner's own path; again elsewhere, the same bytes
+    of steps."""
+    keys = {"groupings": [["SEN", "PAR", "SIM"]], "combiners": list(TRIPLE), "seeds": [1]}
+    first, again = (prepared(training={"epochs": 1}, **keys) for _ in range(2))
+    weights = {}
+    for combiner, label in TRIPLE.items():
+        result = trained(first, f"SEN+PAR+SIM/{label}/default/seed-1")
+        assert result["now"]
+        steps = result["steps"]
+        weights[combiner] = steps["weight"].to_numpy().reshape(-1, 3)
+        assert np.isfinite(weights[combiner]).all()
+        assert first.grid.run(f"SEN+PAR+SIM/{label}/default/seed-1").arm.combiner == combiner
+        assert first.layout.done(*_marked(first, label)).exists()
+        repeated = trained(again, f"SEN+PAR+SIM/{label}/default/seed-1")
+        assert repeated["key"] == result["key"]
+        pd.testing.assert_frame_equal(repeated["steps"], steps)
+    for combiner in ("mgda", "imtl_g", "random"):
+        assert np.allclose(weights[combiner].sum(axis=1), 1)
+    assert len({w.round(6).tobytes() for w in weights.values()}) == len(weights)
+
+
+def _marked(study: Prepared, label: str) -> tuple:
+    run = study.grid.run(f"SEN+PAR+SIM/{label}/default/seed-1")
+    return run, study.grid.fingerprint(run)

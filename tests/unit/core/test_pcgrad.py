@@ -161,3 +161,22 @@ def test_weights_of_fixed_combiners():
         with pytest.raises(ValueError, match="no simplex"):
             make_combiner("unitary", wrong, None).fixed_weights(2)
     assert not COMBINERS["pcgrad"].fixed
+
+
+def test_the_ports_projection_on_itself_would_show():
+    """The popular port does not skip j == i. With two tasks that changes nothing; with three a
+    projected g_i can point against the original g_i, and the port then projects it on itself."""
+    random = np.random.default_rng(0)
+    differed = 0
+    for _ in range(300):
+        gradients = random.normal(size=(3, 3))
+        orders = [(1, 2), (0, 2), (0, 1)]
+        port = gradients.copy()
+        for i, order in enumerate(orders):
+            for j in (*order, i):
+                if (product := port[i] @ gradients[j]) < 0:
+                    port[i] -= product / (gradients[j] @ gradients[j]) * gradients[j]
+        mine = combined(gradients, Recorded(orders))
+        assert np.allclose(mine, algorithm_1(gradients, orders))
+        differed += not np.allclose(mine, port.sum(axis=0), atol=1e-3)
+    assert differed > 3

@@ -32,10 +32,12 @@ def make_scores(
     no_baseline: Sequence[str] = (),
     pairs: bool = True,
     kinds: dict[str, str] | None = None,
+    more: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Scores of all pairs: weights near 0.7 help, the first pair most."""
+    """Scores of all pairs: weights near 0.7 help, the first pair most. `more`: further combiners,
+    of which the first beats all others; `pcgrad_alpha` has the weights 0.2, 0.5 and 0.8."""
     kinds = kinds or KINDS
-    rng = np.random.default_rng(7)
+    rng, own_rng = np.random.default_rng(7), np.random.default_rng(8)
     rows: list[dict[str, Any]] = []
     for variant, split, seed in itertools.product(variants, splits, seeds):
         own = {t: 0.5 + 0.02 * i + rng.normal(0, 0.004) for i, t in enumerate(tasks)}
@@ -77,6 +79,14 @@ def make_scores(
                 add(task, group, "addition", None, added, f"{group}/addition")
                 pcgrad = own[task] + rng.normal(0, 0.002)
                 add(task, group, "pcgrad", None, pcgrad, f"{group}/pcgrad")
+                for rank, combiner in enumerate(more):
+                    for alpha in ("0.2", "0.5", "0.8") if combiner == "pcgrad_alpha" else (None,):
+                        arm = combiner if alpha is None else f"{combiner}-{alpha}"
+                        score = own[task] + 0.06 / (1 + 9 * rank) + own_rng.normal(0, 0.001)
+                        run, same = f"{group}/{arm}", None
+                        if alpha == "0.5":
+                            score, run, same = pcgrad, f"{group}/pcgrad", "pcgrad"
+                        add(task, group, combiner, alpha, score, run, same)
     return pd.DataFrame(rows)
 
 

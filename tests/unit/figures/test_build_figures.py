@@ -170,3 +170,25 @@ def test_figures_that_are_gone_are_removed(tmp_path):
 def test_a_needed_table_is_asked_for(tmp_path):
     with pytest.raises(UserError, match="run the analysis first"):
         build_figures(tmp_path, tmp_path / "f")
+
+
+def test_arms_of_every_kind_of_combiner(tmp_path):
+    """Options and the colon of torchjd's names reach labels and no file name; the arm that is best
+    is named where the pairings are; an alias names the method that it is."""
+    more = ("cagrad(c=0.8)", "mgda", "pcgrad_alpha", "torchjd:UPGrad")
+    folder = make_study_tables(tmp_path / "t", more=more)
+    index = build_figures(folder, tmp_path / "f", make_study())
+    assert {r["kind"] for r in index} == set(FIGURES) - {"simplex"}
+    assert all(set(r["file"]) & set("():") == set() for r in index)
+    inputs = load_inputs(folder, make_study())
+    heatmap, forest, pairings = (
+        next(iter(FIGURES[kind](inputs))) for kind in ("heatmap", "forest", "pairings")
+    )
+    weighted = [f"Weighted PCGrad, α = {a}" for a in ("0.2", "0.5 ≡", "0.8")]
+    want = ["Addition", "PCGrad", *weighted, "CAGrad (c=0.8)", "MGDA", "torchjd:UPGrad"]
+    rows = [label.get_text() for label in heatmap.figure.axes[0].get_yticklabels()]
+    assert rows[-len(want) :] == want
+    assert set(want) <= {label.get_text() for label in forest.figure.axes[0].get_yticklabels()}
+    assert "CAGrad (c=0.8)" in [t.get_text() for t in pairings.figure.axes[0].texts]
+    for drawing in (heatmap, forest):
+        assert "≡ same method as Addition or PCGrad" in drawing.caption

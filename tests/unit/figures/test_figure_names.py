@@ -20,6 +20,19 @@ def test_rows_stand_as_in_the_paper():
     assert labels == ["α = 0.10", "α = 0.9", "Addition", "PCGrad"]
 
 
+def test_combiners_are_called_by_their_titles():
+    assert names.arm_label("mgda", None) == "MGDA"
+    assert names.arm_label("cagrad(c=0.8)", None) == "CAGrad (c=0.8)"
+    assert names.arm_label("pcgrad_alpha", "0.4") == "Weighted PCGrad, α = 0.4"
+    assert names.arm_label("torchjd:UPGrad", None) == "torchjd:UPGrad"
+    assert names.arm_label("SMART (ours)", None) == "SMART (ours)"
+    assert names.arm_label("baseline", None) == "Baseline"
+    assert names.same_method(["addition", None, float("nan"), "pcgrad", "addition"]) == (
+        "same method as Addition or PCGrad"
+    )
+    assert names.same_method([None]) == ""
+
+
 def test_numbers_have_true_signs():
     assert names.percent(-1.234) == "−1.23 %"
     assert names.percent(1.0) == "+1.00 %"

@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from figure_inputs import make_study, make_study_tables, no_figures
+from figure_inputs import make_checks, make_study, make_study_tables, no_figures
 
 from weightwise import tables
 from weightwise.errors import UserError
@@ -186,3 +186,14 @@ def test_broken_input_is_named(tmp_path):
     (tmp_path / "checks.json").write_text("{")
     with pytest.raises(UserError, match="is not JSON"):
         build_report(folder, tmp_path, tmp_path / "r.html", None, tmp_path / "checks.json")
+
+
+def test_every_kind_of_combiner_is_named_in_the_report(build):
+    more = ("cagrad(c=0.8)", "mgda", "pcgrad_alpha")
+    text = Page(build(make_study(), make_checks(), runs=True, more=more)).text
+    assert "PCGrad; Weighted PCGrad with α = 0.2, 0.5, 0.8; CAGrad (c=0.8); MGDA" in text
+    assert re.search(r"gains \+\d+\.\d+ % when trained with \w+, CAGrad \(c=0\.8\)", text)
+    assert "≡ same method as Addition or PCGrad." in text
+    assert text.count("best weights on dev, Weighted PCGrad, α = 0.8") + text.count(
+        "best weights on dev, Weighted PCGrad, α = 0.2"
+    ) == text.count("best weights on dev, α =")
