@@ -17,10 +17,13 @@ TRAINING_MODULES = (
     "data/tokens.py",
     "model/*.py",
     "seeding.py",
+    "train/coordinates.py",
     "train/engine.py",
+    "train/gramian.py",
     "train/inputs.py",
     "train/loop.py",
     "train/optimiser.py",
+    "train/recording.py",
     "train/schedule.py",
     "train/scoring.py",
 )
@@ -34,8 +37,9 @@ def shared_modules() -> list[Path]:
 def training_modules(combiner: str) -> list[Path]:
     """Source files behind a run with that combiner, sorted. Other combiners' files are not among
     them: adding one makes nothing due."""
-    own = COMBINERS[combiner].__module__.split(".")[1:]
-    return sorted({*shared_modules(), PACKAGE.joinpath(*own).with_suffix(".py")})
+    kind = COMBINERS[combiner]
+    own = PACKAGE.joinpath(*kind.__module__.split(".")[1:]).with_suffix(".py")
+    return sorted({*shared_modules(), own, *(PACKAGE / path for path in kind.modules)})
 
 
 @functools.cache

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from weightwise.combine.base import Combiner
 from weightwise.combine.fixed import Addition, Unitary
+from weightwise.combine.gradattention import GradAttention
 from weightwise.combine.pcgrad import PCGrad
 
 COMBINERS: dict[str, type[Combiner]] = {
     "addition": Addition,
     "baseline": Addition,
+    "gradattention": GradAttention,
     "pcgrad": PCGrad,
     "unitary": Unitary,
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,10 +22,27 @@ class Combiner:
     fixed = False
     """True: weights are known without gradients."""
 
-    def __init__(self, weights: tuple[float, ...] | None, generator: np.random.Generator):
-        """Args: the arm's weights (None where it has none); this run's generator."""
+    reads_gradients = False
+    """True: `__call__` takes a third argument, the task gradients on the trunk's `coordinates`."""
+
+    modules: ClassVar[tuple[str, ...]] = ()
+    """Further source files of the package that decide its weights, for `weightwise.code`."""
+
+    @dataclass(frozen=True)
+    class Options:
+        """A combiner's own options, none here."""
+
+    def __init__(
+        self,
+        weights: tuple[float, ...] | None,
+        generator: np.random.Generator,
+        options: Any = None,
+    ):
+        """Args: the arm's weights (None where it has none); this run's generator; options (None:
+        the defaults)."""
         self.weights = weights
         self.generator = generator
+        self.options = self.Options() if options is None else options
 
     def __call__(self, gramian: np.ndarray, losses: np.ndarray) -> np.ndarray:
         """Weights [K] (float64) of the update.
@@ -37,6 +56,16 @@ class Combiner:
     def fixed_weights(self, tasks: int) -> np.ndarray:
         """Weights [K] of a `fixed` combiner."""
         raise NotImplementedError
+
+    def coordinates(self, size: int) -> np.ndarray:
+        """For `reads_gradients`: the coordinates [m] (int64, ascending) of the trunk's `size`
+        parameters on which the engine reads every task's gradient; the same in every step."""
+        raise NotImplementedError
+
+    def sampler(self) -> Callable[[int], np.ndarray] | None:
+        """For a combiner that moves only a part of the trunk in each step: gives, for a tensor of n
+        parameters, the places in it (int64, ascending) that move in this step. None: all move."""
+        return None
 
     def state(self) -> dict[str, Any]:
         """Everything that later steps depend on: JSON values and NumPy arrays, by name."""

@@ -27,7 +27,7 @@ def test_the_key_table_is_in_step():
 def test_the_schema_is_in_step_and_knows_the_combiners():
     assert (ROOT / "docs" / "study.schema.json").read_text("utf-8") == json_schema()
     combiners = json.loads(json_schema())["properties"]["combiners"]
-    assert combiners["items"]["enum"] == ["addition", "pcgrad", "unitary"]
+    assert combiners["items"]["enum"] == ["addition", "gradattention", "pcgrad", "unitary"]
 
 
 def test_every_key_is_documented():
