@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from weightwise.combine import make_combiner
+from weightwise.combine import Combiner, make_combiner
 from weightwise.config import TaskConfig, TrainingConfig
 from weightwise.data.batches import Batch, Framing, make_batch
 from weightwise.data.tokens import TokenisedSplit
@@ -18,9 +18,11 @@ from weightwise.model.multitask import MultiTaskModel
 from weightwise.seeding import numpy_generator, seed_for
 from weightwise.train.engine import Diverged, Engine
 from weightwise.train.optimiser import AdamW
+from weightwise.train.recording import gramian_rows, step_rows
 from weightwise.train.schedule import (
     batches_of_epoch,
     examples_of_epoch,
+    micro_batches,
     rate_factor,
     steps_of_epoch,
 )
@@ -50,11 +52,13 @@ class RunInputs:
 
 @dataclass
 class RunTables:
-    """Rows of the run's tables as they come (schemas Epochs, Steps, Timings), and per task the
-    best epoch with its scores on dev and test."""
+    """Rows of the run's tables as they come (schemas Epochs, Steps, Gramians, StepTimes, Timings),
+    and per task the best epoch with its scores on dev and test."""
 
     epochs: list[dict] = field(default_factory=list)
     steps: list[dict] = field(default_factory=list)
+    gramians: list[dict] = field(default_factory=list)
+    step_times: list[dict] = field(default_factory=list)
     timings: list[dict] = field(default_factory=list)
     best: dict[str, dict[str, Scored]] = field(default_factory=dict)
     best_epoch: dict[str, int] = field(default_factory=dict)
@@ -104,8 +108,9 @@ def train(model: MultiTaskModel, inputs: RunInputs, progress: Progress | None = 
     keys = inputs.training
     tables = RunTables()
     set_product_dtype(model.encoder, inputs.bf16)
-    engine = Engine(model, _combiner(inputs), _dropout_generators(inputs))
-    optimiser = _optimiser(model, keys)
+    combiner = _combiner(inputs)
+    engine = Engine(model, combiner, _dropout_generators(inputs), keys.record_every)
+    optimiser = _optimiser(model, keys, combiner)
     trunk = [p for _, p in model.trunk_parameters()]
     snapshots: dict[int, dict[str, torch.Tensor]] = {}
     per_epoch = steps_of_epoch(inputs.epoch_length, keys.batch_size)
@@ -116,23 +121,30 @@ def train(model: MultiTaskModel, inputs: RunInputs, progress: Progress | None = 
         started = time.perf_counter()
         first_row = len(tables.steps)
         for positions in zip(*_orders(inputs, epoch), strict=True):
+            began = time.perf_counter()
             batches = {
-                task: make_batch(inputs.train[task], index, inputs.framing[task]).to(inputs.device)
+                task: [
+                    make_batch(inputs.train[task], part, inputs.framing[task]).to(inputs.device)
+                    for part in micro_batches(index, keys.accumulate)
+                ]
                 for task, index in zip(inputs.tasks, positions, strict=True)
             }
             step += 1
             try:
-                record = engine.step(batches)
+                record = engine.step(batches, step)
             except Diverged as error:
                 raise Diverged(
                     f"{error} in step {step} of {total} (epoch {epoch}): lower the learning rate, "
-                    "or set clip_norm"
+                    "or set clip_norm",
+                    tables,
                 ) from None
             if keys.clip_norm is not None:
                 torch.nn.utils.clip_grad_norm_(trunk, keys.clip_norm)
             optimiser.step(rate_factor(step - 1, total, keys.learning_rate_schedule, keys.warmup))
             optimiser.zero()
-            tables.steps += _step_rows(inputs, record, step, epoch)
+            tables.steps += step_rows(list(inputs.tasks), record, step, epoch)
+            tables.gramians += gramian_rows(list(inputs.tasks), record, step, epoch)
+            tables.step_times.append({"step": step, "seconds": time.perf_counter() - began})
             progress.step(record)
         trained = time.perf_counter()
         scores = {
@@ -143,7 +155,8 @@ def train(model: MultiTaskModel, inputs: RunInputs, progress: Progress | None = 
             if not np.isfinite(scored.loss):  # the epoch's last step, which no later loss reveals
                 raise Diverged(
                     f"the dev loss of task {task} is {scored.loss} after epoch {epoch}: lower the "
-                    "learning rate, or set clip_norm"
+                    "learning rate, or set clip_norm",
+                    tables,
                 )
         better = {task: _is_better(tables, task, scored) for task, scored in scores.items()}
         if any(better.values()) and epoch < keys.epochs:
@@ -195,9 +208,11 @@ def _dropout_generators(inputs: RunInputs) -> dict[str, torch.Generator]:
     return generators
 
 
-def _optimiser(model: MultiTaskModel, keys: TrainingConfig) -> AdamW:
+def _optimiser(model: MultiTaskModel, keys: TrainingConfig, combiner: Combiner) -> AdamW:
     optimiser = AdamW(keys.beta1, keys.beta2, keys.epsilon)
-    optimiser.add(model.trunk_parameters(), keys.learning_rate, keys.weight_decay)
+    optimiser.add(
+        model.trunk_parameters(), keys.learning_rate, keys.weight_decay, combiner.sampler()
+    )
     head_rate = keys.head_learning_rate or keys.learning_rate
     for head in model.heads.values():
         optimiser.add(head.named_parameters(), head_rate, keys.weight_decay)
@@ -221,21 +236,6 @@ def _orders(inputs: RunInputs, epoch: int) -> list[list[np.ndarray]]:
             )
         )
         for task in inputs.tasks
-    ]
-
-
-def _step_rows(inputs: RunInputs, record, step: int, epoch: int) -> list[dict]:
-    return [
-        {
-            "step": step,
-            "epoch": epoch,
-            "task": task,
-            "loss": float(record.losses[k]),
-            "weight": float(record.weights[k]),
-            "cosine": float(record.cosines[k]),
-            "acted": record.acted,
-        }
-        for k, task in enumerate(inputs.tasks)
     ]
 
 

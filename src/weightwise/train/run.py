@@ -18,7 +18,16 @@ from weightwise.errors import UserError
 from weightwise.files import write_json
 from weightwise.grid import Cell
 from weightwise.store import write_record
-from weightwise.tables import Epochs, Predictions, Steps, Timings, write_table
+from weightwise.tables import (
+    Epochs,
+    Gramians,
+    Predictions,
+    Steps,
+    StepTimes,
+    Timings,
+    empty,
+    write_table,
+)
 from weightwise.train.engine import Diverged
 from weightwise.train.inputs import Prepared
 from weightwise.train.loop import Progress, RunInputs, RunTables, train
@@ -110,6 +119,9 @@ def _train_into(
         row["peak_memory_bytes"] = peak_memory(inputs.device)
     write_table(pd.DataFrame(tables.epochs), Epochs, folder / "epochs.parquet")
     write_table(pd.DataFrame(tables.steps), Steps, folder / "steps.parquet")
+    gramians = pd.DataFrame(tables.gramians) if tables.gramians else empty(Gramians)
+    write_table(gramians, Gramians, folder / "gramians.parquet")
+    write_table(pd.DataFrame(tables.step_times), StepTimes, folder / "step_times.parquet")
     write_table(pd.DataFrame(tables.timings), Timings, folder / "timings.parquet")
     write_table(tables.predictions(), Predictions, folder / "predictions.parquet")
     write_record(folder, _record(prepared, run, key, inputs, tables, model))

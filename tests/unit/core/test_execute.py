@@ -14,7 +14,15 @@ from weightwise.data.stage import prepare_study
 from weightwise.errors import UserError
 from weightwise.files import read_json
 from weightwise.model.linear import set_product_dtype
-from weightwise.tables import Epochs, Predictions, Steps, Timings, read_table
+from weightwise.tables import (
+    Epochs,
+    Gramians,
+    Predictions,
+    Steps,
+    StepTimes,
+    Timings,
+    read_table,
+)
 from weightwise.train import loop
 from weightwise.train.engine import Diverged
 from weightwise.train.inputs import Prepared
@@ -22,7 +30,14 @@ from weightwise.train.run import execute
 from weightwise.train.scoring import score_split
 
 PAIR = "SEN+PAR/addition/default/seed-1"
-SCHEMAS = {"epochs": Epochs, "steps": Steps, "timings": Timings, "predictions": Predictions}
+SCHEMAS = {
+    "epochs": Epochs,
+    "steps": Steps,
+    "gramians": Gramians,
+    "step_times": StepTimes,
+    "timings": Timings,
+    "predictions": Predictions,
+}
 
 
 def trained(prepared: Prepared, run_id: str) -> dict:
@@ -94,7 +109,7 @@ def test_run_repeats_to_the_byte(prepared, run_id):
     assert two["now"]
     assert one["key"] == two["key"]
     assert one["folder"] != two["folder"]
-    for name in ("epochs", "steps", "predictions"):
+    for name in ("epochs", "steps", "gramians", "predictions"):
         data = [(r["folder"] / f"{name}.parquet").read_bytes() for r in (one, two)]
         assert data[0] == data[1], name
     assert one["record"] == two["record"]
@@ -140,7 +155,7 @@ def test_weights_and_cosines_of_the_arms(prepared):
         "SEN": [0.3],
         "PAR": [0.7],
     }
-    assert steps["cosine"].isna().all()
+    assert (steps["cosine"].notna() == (steps["step"] == 1)).all()
     assert not steps["acted"].any()
     steps = trained(study, "SEN+PAR/pcgrad/default/seed-1")["steps"]
     assert steps["cosine"].between(-1, 1).all()
