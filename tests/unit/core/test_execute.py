@@ -65,6 +65,13 @@ def test_run_leaves_tables_a_record_and_a_marker(prepared):
     assert steps["step"].max() == 3 * per_epoch
     assert set(steps["weight"]) == {1.0}
     assert result["timings"]["steps"].tolist() == [per_epoch] * 3
+    assert result["step_times"]["step"].tolist() == list(range(1, 3 * per_epoch + 1))
+    assert result["step_times"]["seconds"].sum() <= result["timings"]["train_seconds"].sum()
+    gramians = result["gramians"]
+    assert set(gramians["step"]) == {1}
+    assert gramians.groupby("block").size().to_dict() == dict.fromkeys(
+        ["all", "embeddings", "layer_0", "layer_1"], 3
+    )
     assert len(result["epochs"]) == 3 * 2
     predictions = result["predictions"]
     counts = predictions.groupby(["task", "split"]).size()
@@ -97,9 +104,20 @@ def test_finished_run_is_not_trained_again(prepared):
     assert marker.exists()
 
 
-@pytest.mark.parametrize("run_id", [PAIR, "SEN+PAR+SIM/pcgrad/default/seed-1"])
+@pytest.mark.parametrize(
+    "run_id",
+    [
+        PAIR,
+        "SEN+PAR+SIM/pcgrad/default/seed-1",
+        "SEN+PAR+SIM/gradattention/default/seed-1",
+    ],
+)
 def test_run_repeats_to_the_byte(prepared, run_id):
-    keys = {"groupings": {"up_to": 3}, "training": {"epochs": 2, "clip_norm": 1.0}}
+    keys = {
+        "groupings": {"up_to": 3},
+        "combiners": ["addition", "pcgrad", "gradattention"],
+        "training": {"epochs": 2, "clip_norm": 1.0, "accumulate": 2, "record_every": 3},
+    }
     torch.manual_seed(1)
     np.random.seed(1)
     one = trained(prepared(**keys), run_id)
@@ -146,6 +164,18 @@ def test_baseline_sees_as_many_examples_as_a_pair(prepared):
     assert trained(longest, "PAR/baseline/default/seed-1")["steps"]["step"].max() == 8
     short = prepared(training={"epochs": 1, "examples_per_epoch": 10})
     assert trained(short, "PAR/baseline/default/seed-1")["steps"]["step"].max() == 2
+
+
+def test_run_without_recording(prepared):
+    """The tables are there, and nothing else differs."""
+    on = trained(prepared(training={"epochs": 1, "record_every": 2}), PAIR)
+    off = trained(prepared(training={"epochs": 1, "record_every": 0}), PAIR)
+    assert len(off["gramians"]) == 0
+    assert sorted(set(on["gramians"]["step"])) == [1, 3, 5]
+    assert on["key"] == off["key"]
+    assert off["predictions"].equals(on["predictions"])
+    assert off["epochs"].equals(on["epochs"])
+    assert off["steps"]["loss"].equals(on["steps"]["loss"])
 
 
 def test_weights_and_cosines_of_the_arms(prepared):
