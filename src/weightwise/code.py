@@ -39,7 +39,7 @@ def training_modules(combiner: str) -> list[Path]:
     them: adding one makes nothing due."""
     kind = COMBINERS[combiner]
     own = PACKAGE.joinpath(*kind.__module__.split(".")[1:]).with_suffix(".py")
-    return sorted({*shared_modules(), own, *(PACKAGE / path for path in kind.modules)})
+    return sorted({*shared_modules(), own, *(PACKAGE / path for path in kind.extra_modules)})
 
 
 @functools.cache

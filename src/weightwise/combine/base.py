@@ -22,11 +22,12 @@ class Combiner:
     fixed = False
     """True: weights are known without gradients."""
 
-    reads_gradients = False
+    reads_gradients: ClassVar[bool] = False
     """True: `__call__` takes a third argument, the task gradients on the trunk's `coordinates`."""
 
-    modules: ClassVar[tuple[str, ...]] = ()
-    """Further source files of the package that decide its weights, for `weightwise.code`."""
+    extra_modules: ClassVar[tuple[str, ...]] = ()
+    """Source files of the package, as `combine/attention.py`, that decide its weights beside its
+    own file: a change in them makes its runs due."""
 
     @dataclass(frozen=True)
     class Options:

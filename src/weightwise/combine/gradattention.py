@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,8 +16,6 @@ from weightwise.combine.base import Combiner
 
 if TYPE_CHECKING:
     from weightwise.combine.attention import Attention
-
-UPDATES = ("all", "sample")
 
 
 class GradAttention(Combiner):
@@ -38,8 +36,9 @@ class GradAttention(Combiner):
     exact where the trunk has no more than m parameters.
     """
 
+    title = "GradAttention"
     reads_gradients = True
-    modules = ("combine/attention.py",)
+    extra_modules = ("combine/attention.py",)
 
     @dataclass(frozen=True)
     class Options:
@@ -55,7 +54,7 @@ class GradAttention(Combiner):
 
         coordinates: int = 4096
         learning_rate: float = 1e-3
-        update: str = "all"
+        update: Literal["all", "sample"] = "all"
         sample_fraction: float = 0.1
 
         def __post_init__(self) -> None:
@@ -66,7 +65,7 @@ class GradAttention(Combiner):
                 )
             if not (_is_number(self.learning_rate) and 0 < self.learning_rate < math.inf):
                 raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
-            if self.update not in UPDATES:
+            if self.update not in ("all", "sample"):
                 raise ValueError(f"update must be all or sample, not {self.update}")
             if not (_is_number(self.sample_fraction) and 0 < self.sample_fraction <= 1):
                 raise ValueError(
