@@ -18,6 +18,8 @@ from weightwise.config import StudyConfig, TaskConfig, TrainingConfig
 from weightwise.errors import UserError
 
 DEFAULT_VARIANT = "default"
+NO_RESULT = {"device", "record_every"}
+"""Keys of training that change no result: a recorded step is the same step to the bit."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ class Grid:
             "seed": run.seed,
             "study_seed": study.study_seed,
             "encoder": {"layers": study.encoder.layers, "max_length": study.encoder.max_length},
-            "training": self.training(run.variant).model_dump(mode="json", exclude={"device"}),
+            "training": self.training(run.variant).model_dump(mode="json", exclude=NO_RESULT),
         }
 
     def fingerprint(self, run: Cell) -> str:

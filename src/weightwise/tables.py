@@ -266,7 +266,38 @@ class Steps(Table):
     cosine: Series[float] = pa.Field(
         nullable=True, description="lowest cosine of its gradient with another task's"
     )
-    acted: Series[bool] = pa.Field(description="the combiner changed the plain sum")
+    update_cosine: Series[float] = pa.Field(
+        nullable=True,
+        ge=-1,
+        le=1,
+        description="of the encoder's update with the plain sum of the gradients, same in all rows",
+    )
+    acted: Series[bool] = pa.Field(description="the gradients gave the tasks unequal weights")
+
+
+class Gramians(Table):
+    """Inner products of the tasks' encoder gradients (`gramians.parquet` of a run).
+
+    Block `all` is the whole encoder: in every step under a combiner that separates the gradients.
+    The blocks `embeddings`, `layer_0`, ..., and `all` under fixed weights: in every
+    `training.record_every`th step, the first among them.
+    """
+
+    step: Series[int] = pa.Field(ge=1)
+    epoch: Series[int] = pa.Field(ge=1)
+    block: Series[str]
+    first: Series[str] = pa.Field(description="task; first and second in the order of the group")
+    second: Series[str] = pa.Field(description="task; the same one for a squared norm")
+    product: Series[float] = pa.Field(
+        nullable=True, description="g_first . g_second; none for a task of weight zero"
+    )
+
+
+class StepTimes(Table):
+    """Seconds of every step (`step_times.parquet` of a run), apart as `timings` are."""
+
+    step: Series[int] = pa.Field(ge=1)
+    seconds: Series[float] = pa.Field(ge=0)
 
 
 class Timings(Table):

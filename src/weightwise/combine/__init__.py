@@ -6,6 +6,7 @@ from weightwise.combine import notation
 from weightwise.combine.base import Combiner
 from weightwise.combine.cagrad import CAGrad
 from weightwise.combine.fixed import Addition, Unitary
+from weightwise.combine.gradattention import GradAttention
 from weightwise.combine.imtl_g import IMTLG
 from weightwise.combine.mgda import MGDA
 from weightwise.combine.notation import path_label
@@ -19,6 +20,7 @@ COMBINERS: dict[str, type[Combiner]] = {
     "addition": Addition,
     "baseline": Addition,
     "cagrad": CAGrad,
+    "gradattention": GradAttention,
     "imtl_g": IMTLG,
     "mgda": MGDA,
     "pcgrad": PCGrad,

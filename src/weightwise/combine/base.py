@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -89,6 +90,16 @@ class Combiner:
                 "give one weight of zero or more per task, 1 in all"
             )
         return weights
+
+    def coordinates(self, size: int) -> np.ndarray:
+        """For `reads_gradients`: the coordinates [m] (int64, ascending) of the trunk's `size`
+        parameters on which the engine reads every task's gradient; the same in every step."""
+        raise NotImplementedError
+
+    def sampler(self) -> Callable[[int], np.ndarray] | None:
+        """For a combiner that moves only a part of the trunk in each step: gives, for a tensor of n
+        parameters, the places in it (int64, ascending) that move in this step. None: all move."""
+        return None
 
     def state(self) -> dict[str, Any]:
         """Everything that later steps depend on: JSON values and NumPy arrays, by name."""

@@ -25,6 +25,9 @@ class TrainingConfig(Strict):
     """Cut an epoch to so many examples of each task; null: as the schedule says."""
     batch_size: Annotated[int, Field(ge=1)] = 8
     """Examples of each task in a step."""
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    """Micro-batches in which each task's batch of a step is processed: less memory, and but for
+    the draws of dropout the same gradient."""
     learning_rate: Positive = 1e-5
     """AdamW learning rate of the encoder."""
     head_learning_rate: Positive | None = None
@@ -63,6 +66,9 @@ class TrainingConfig(Strict):
     multiplies it natively, else fp32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto`: a GPU where there is one."""
+    record_every: Annotated[int, Field(ge=0)] = 50
+    """Record the inner products of the task gradients, by layer block, in every so many steps,
+    from the first on; 0: never. Changes no result, so a finished run keeps what it has recorded."""
 
     @model_validator(mode="after")
     def _cosine_is_for_pairs(self) -> TrainingConfig:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from weightwise.train.loop import Training
 
 FORMAT = 1
-TABLES = ("epochs", "steps", "timings")
+TABLES = ("epochs", "steps", "gramians", "step_times", "timings")
 # After an epoch a checkpoint is written unless writing would cost more than this share of the time
 # that it saves. The first one's cost is guessed from a slow disk.
 WORTH = 0.02

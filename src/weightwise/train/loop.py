@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from weightwise.combine import make_combiner
+from weightwise.combine import Combiner, make_combiner
 from weightwise.config import TaskConfig, TrainingConfig
 from weightwise.data.batches import Batch, Framing, make_batch
 from weightwise.data.tokens import TokenisedSplit
@@ -20,9 +20,11 @@ from weightwise.train.checkpoint import Checkpoints
 from weightwise.train.engine import Diverged, Engine
 from weightwise.train.optimiser import AdamW
 from weightwise.train.outcome import RunTables
+from weightwise.train.recording import gramian_rows, step_rows
 from weightwise.train.schedule import (
     batches_of_epoch,
     examples_of_epoch,
+    micro_batches,
     rate_factor,
     steps_of_epoch,
 )
@@ -89,8 +91,8 @@ class Training:
             inputs.weights,
             numpy_generator(inputs.study_seed, inputs.seed, "combiner"),
         )
-        self.engine = Engine(model, self.combiner, self.generators)
-        self.optimiser = _optimiser(model, keys)
+        self.engine = Engine(model, self.combiner, self.generators, keys.record_every)
+        self.optimiser = _optimiser(model, keys, self.combiner)
         self.trunk = [p for _, p in model.trunk_parameters()]
         # Weights of the epochs that are some task's best so far, but for the last epoch's.
         self.snapshots: dict[int, dict[str, torch.Tensor]] = {}
@@ -156,12 +158,15 @@ class Training:
         for positions in zip(*orders, strict=True):
             started = time.perf_counter()
             batches = {
-                task: make_batch(inputs.train[task], index, inputs.framing[task]).to(inputs.device)
+                task: [
+                    make_batch(inputs.train[task], part, inputs.framing[task]).to(inputs.device)
+                    for part in micro_batches(index, keys.accumulate)
+                ]
                 for task, index in zip(inputs.tasks, positions, strict=True)
             }
             number = self.step + 1
             try:
-                record = self.engine.step(batches)
+                record = self.engine.step(batches, number)
             except Diverged as error:
                 raise Diverged(
                     f"{error} in step {number} of {self.total} (epoch {self.epoch}): lower the "
@@ -172,9 +177,13 @@ class Training:
             factor = rate_factor(number - 1, self.total, keys.learning_rate_schedule, keys.warmup)
             self.optimiser.step(factor)
             self.optimiser.zero()
-            self.tables.steps += _step_rows(inputs, record, number, self.epoch)
+            seconds = time.perf_counter() - started
+            tasks, tables = list(inputs.tasks), self.tables
+            tables.steps += step_rows(tasks, record, number, self.epoch)
+            tables.gramians += gramian_rows(tasks, record, number, self.epoch)
+            tables.step_times.append({"step": number, "seconds": seconds})
             self.taken += 1
-            self.seconds += time.perf_counter() - started
+            self.seconds += seconds
             self.progress.step(number, self.epoch, record)
             self._keep(checkpoints, stop)
 
@@ -252,9 +261,11 @@ def _dropout_generators(inputs: RunInputs) -> dict[str, torch.Generator]:
     return generators
 
 
-def _optimiser(model: MultiTaskModel, keys: TrainingConfig) -> AdamW:
+def _optimiser(model: MultiTaskModel, keys: TrainingConfig, combiner: Combiner) -> AdamW:
     optimiser = AdamW(keys.beta1, keys.beta2, keys.epsilon)
-    optimiser.add(model.trunk_parameters(), keys.learning_rate, keys.weight_decay)
+    optimiser.add(
+        model.trunk_parameters(), keys.learning_rate, keys.weight_decay, combiner.sampler()
+    )
     head_rate = keys.head_learning_rate or keys.learning_rate
     for head in model.heads.values():
         optimiser.add(head.named_parameters(), head_rate, keys.weight_decay)
@@ -278,19 +289,4 @@ def _orders(inputs: RunInputs, epoch: int) -> list[list[np.ndarray]]:
             )
         )
         for task in inputs.tasks
-    ]
-
-
-def _step_rows(inputs: RunInputs, record, step: int, epoch: int) -> list[dict]:
-    return [
-        {
-            "step": step,
-            "epoch": epoch,
-            "task": task,
-            "loss": float(record.losses[k]),
-            "weight": float(record.weights[k]),
-            "cosine": float(record.cosines[k]),
-            "acted": record.acted,
-        }
-        for k, task in enumerate(inputs.tasks)
     ]

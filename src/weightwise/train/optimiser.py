@@ -6,20 +6,27 @@ imports, which many short runs would pay each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import nn
+
+Sampler = Callable[[int], np.ndarray]
+"""For a tensor of n elements, the places [m] (int64, ascending) of those that move in a step."""
 
 
 @dataclass
 class Group:
-    """Parameters that share a learning rate and a weight decay, with their moments."""
+    """Parameters that share a learning rate and a weight decay, with their moments and the number
+    of their updates: one per tensor, or, with a sampler, one per element."""
 
     parameters: list[nn.Parameter]
     learning_rate: float
     weight_decay: float
+    sampler: Sampler | None = None
     first: list[torch.Tensor] = field(default_factory=list)
     second: list[torch.Tensor] = field(default_factory=list)
     steps: list[torch.Tensor] = field(default_factory=list)
@@ -28,7 +35,8 @@ class Group:
         for p in self.parameters:
             self.first.append(torch.zeros_like(p, requires_grad=False))
             self.second.append(torch.zeros_like(p, requires_grad=False))
-            self.steps.append(torch.zeros((), dtype=torch.float32, device=p.device))
+            shape = () if self.sampler is None else p.shape
+            self.steps.append(torch.zeros(shape, dtype=torch.float32, device=p.device))
 
 
 class AdamW:
@@ -42,20 +50,36 @@ class AdamW:
         self.groups: list[Group] = []
 
     def add(
-        self, module_parameters: Iterable[tuple[str, nn.Parameter]], rate: float, decay: float
+        self,
+        module_parameters: Iterable[tuple[str, nn.Parameter]],
+        rate: float,
+        decay: float,
+        sampler: Sampler | None = None,
     ) -> None:
-        """Add named parameters; biases and layer norms (one-dimensional) are spared the decay."""
+        """Add named parameters; biases and layer norms (one-dimensional) are spared the decay.
+
+        Args:
+            module_parameters: names and parameters.
+            rate: learning rate.
+            decay: decoupled weight decay.
+            sampler: asked in every step and for every tensor which elements move; for the others
+                nothing changes, neither value nor moments nor decay. None: all move.
+        """
         named = list(module_parameters)
         for matrices in (True, False):
             chosen = [p for _, p in named if (p.ndim > 1) is matrices]
             if chosen:
-                self.groups.append(Group(chosen, rate, decay if matrices else 0.0))
+                self.groups.append(Group(chosen, rate, decay if matrices else 0.0, sampler))
 
     def step(self, rate_factor: float = 1.0) -> None:
         """One update from the parameters' gradients; learning rates times `rate_factor`."""
         for group in self.groups:
             live = [i for i, p in enumerate(group.parameters) if p.grad is not None]
             if not live:
+                continue
+            if group.sampler is not None:
+                for i in live:
+                    self._sampled_step(group, i, rate_factor)
                 continue
             steps = [group.steps[i] for i in live]
             torch._foreach_add_(steps, 1)
@@ -76,8 +100,36 @@ class AdamW:
                     maximize=False,
                 )
 
+    @torch.no_grad()
+    def _sampled_step(self, group: Group, i: int, rate_factor: float) -> None:
+        """AdamW on the sampled elements of one tensor, gathered into short vectors.
+
+        An element's bias correction counts its own updates: each moves as if the steps that passed
+        it over had not been. (Corrected by the number of all steps, an element's first update would
+        be (1 - beta1) / sqrt(1 - beta2) times too long, about three times.)
+        """
+        whole = [group.parameters[i].data, group.first[i], group.second[i], group.steps[i]]
+        flat = [tensor.view(-1) for tensor in whole]
+        places = torch.from_numpy(group.sampler(flat[0].numel())).to(flat[0].device)
+        value, first, second, count = (tensor.index_select(0, places) for tensor in flat)
+        gradient = group.parameters[i].grad.reshape(-1).index_select(0, places)
+        rate = group.learning_rate * rate_factor
+        count += 1
+        value.mul_(1.0 - rate * group.weight_decay)
+        first.lerp_(gradient, 1.0 - self.beta1)
+        second.mul_(self.beta2).addcmul_(gradient, gradient, value=1.0 - self.beta2)
+        scale = (second / _correction(self.beta2, count)).sqrt_().add_(self.epsilon)
+        value.addcdiv_(first / _correction(self.beta1, count), scale, value=-rate)
+        for tensor, part in zip(flat, (value, first, second, count), strict=True):
+            tensor.index_copy_(0, places, part)
+
     def zero(self) -> None:
         """Forget all gradients."""
         for group in self.groups:
             for p in group.parameters:
                 p.grad = None
+
+
+def _correction(beta: float, count: torch.Tensor) -> torch.Tensor:
+    """Bias correction 1 - beta^count, exact for a beta close to one."""
+    return -torch.expm1(count * (math.log(beta) if beta > 0 else -math.inf))

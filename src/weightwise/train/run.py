@@ -20,12 +20,30 @@ from weightwise.errors import UserError
 from weightwise.files import write_json
 from weightwise.grid import Cell
 from weightwise.store import write_record
-from weightwise.tables import Epochs, Predictions, Steps, Timings, empty, write_table
+from weightwise.tables import (
+    Epochs,
+    Gramians,
+    Predictions,
+    Steps,
+    StepTimes,
+    Timings,
+    empty,
+    write_table,
+)
 from weightwise.train.checkpoint import Checkpoints
 from weightwise.train.engine import Diverged
 from weightwise.train.inputs import Prepared
 from weightwise.train.loop import Progress, RunInputs, Stopped, Training
 from weightwise.train.outcome import RunTables
+
+# Tables of a run whose rows come while it is trained (RunTables).
+TABLES = {
+    "epochs": Epochs,
+    "steps": Steps,
+    "gramians": Gramians,
+    "step_times": StepTimes,
+    "timings": Timings,
+}
 
 
 def hardware(device: torch.device) -> str:
@@ -164,13 +182,10 @@ def _write_tables(folder: Path, tables: RunTables, device: torch.device) -> None
     """Write what there is; a run that diverged may have no epoch yet."""
     for row in tables.timings:
         row["peak_memory_bytes"] = peak_memory(device)
-    for rows, schema in (
-        (tables.epochs, Epochs),
-        (tables.steps, Steps),
-        (tables.timings, Timings),
-    ):
+    for name, schema in TABLES.items():
+        rows = getattr(tables, name)
         frame = pd.DataFrame(rows) if rows else empty(schema)
-        write_table(frame, schema, folder / f"{schema.__name__.lower()}.parquet")
+        write_table(frame, schema, folder / f"{name}.parquet")
 
 
 def _record(

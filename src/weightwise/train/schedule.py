@@ -46,6 +46,12 @@ def batches_of_epoch(order: np.ndarray, batch_size: int) -> Iterator[np.ndarray]
         yield order[start : start + batch_size]
 
 
+def micro_batches(index: np.ndarray, parts: int) -> list[np.ndarray]:
+    """Cut a batch's positions [n] into `parts` runs of nearly equal length; fewer where n is
+    smaller than `parts`, since none is empty."""
+    return [part for part in np.array_split(index, parts) if len(part)]
+
+
 def rate_factor(step: int, steps: int, schedule: str, warmup: float) -> float:
     """Factor of the learning rate at `step` (from 0) of `steps`.
 

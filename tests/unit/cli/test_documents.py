@@ -30,7 +30,9 @@ def test_the_schema_is_in_step_and_knows_the_combiners():
     assert (ROOT / "docs" / "study.schema.json").read_text("utf-8") == json_schema()
     plain, with_options = json.loads(json_schema())["properties"]["combiners"]["items"]["anyOf"]
     assert plain["enum"] == STUDY_COMBINERS
-    assert {"addition", "cagrad", "pcgrad", "torchjd:UPGrad", "unitary"} <= set(plain["enum"])
+    assert {"addition", "cagrad", "gradattention", "pcgrad", "torchjd:UPGrad", "unitary"} <= set(
+        plain["enum"]
+    )
     for text in ("cagrad(c=0.5)", "torchjd:MGDA(epsilon=0.1, max_iters=3)"):
         assert re.search(with_options["pattern"], text)
     for text in ("cagard(c=0.5)", "cagrad(c=0.5", "cagrad"):

@@ -31,7 +31,7 @@ KEYS = {
     "groupings": {"up_to": 3},
     "training": {"epochs": 3, "dropout": 0.3, "clip_norm": 1.0, "learning_rate": 1e-3},
 }
-TABLES = ("epochs", "steps", "predictions")
+TABLES = ("epochs", "steps", "gramians", "predictions")
 
 
 class After:
@@ -100,6 +100,22 @@ def test_a_stopped_run_ends_with_the_tables_of_one_never_stopped(prepared, undis
     assert study.record(run) == undisturbed[1]
     assert not study.store.checkpoints(key).exists()
     assert study.failure(run) is None
+
+
+@pytest.mark.parametrize(
+    "combiner",
+    ["random", "gradattention", "gradattention(sample_fraction=0.5, update=sample)", "mgda"],
+)
+def test_every_memory_of_a_combiner_is_in_the_checkpoint(prepared, combiner):
+    keys = {"groupings": {"up_to": 3}, "combiners": [combiner], "training": {"epochs": 2}}
+    whole, stopped = prepared(**keys), prepared(**keys)
+    run = next(r for r in whole.grid.runs if len(r.group) == 3)
+    key, _ = execute(whole, run)
+    with pytest.raises(Stopped):
+        execute(stopped, run, stop=After(5))
+    again, _ = execute(stopped, run)
+    assert again == key
+    assert tables(stopped, key) == tables(whole, key)
 
 
 def test_steps_are_not_taken_twice(prepared):
@@ -217,7 +233,7 @@ def test_what_a_checkpoint_holds_can_be_read_without_unpickling(prepared):
     run = study.grid.run(TRIPLE)
     stop_after(study, 8)
     (place,) = study.store.checkpoints(study.key(run)).iterdir()
-    assert sorted(p.suffix for p in place.iterdir()) == [".json"] + [".parquet"] * 3 + [
+    assert sorted(p.suffix for p in place.iterdir()) == [".json"] + [".parquet"] * 5 + [
         ".safetensors"
     ]
     tensors = load_file(place / "tensors.safetensors")
@@ -231,11 +247,10 @@ def test_a_diverged_run_keeps_its_tables(prepared, monkeypatch):
     run = study.grid.run(TRIPLE)
     whole = Engine.step
 
-    def step(self, batches):
-        self.count = getattr(self, "count", 0) + 1
-        if self.count == 8:
+    def step(self, batches, number):
+        if number == 8:
             raise Diverged("the loss of task PAR is nan")
-        return whole(self, batches)
+        return whole(self, batches, number)
 
     monkeypatch.setattr(loop.Engine, "step", step)
     with pytest.raises(Diverged, match="PAR is nan in step 8 of 18"):

@@ -12,7 +12,8 @@ from core_helpers import make_study, random_batch
 from weightwise.combine import make_combiner
 from weightwise.combine.pcgrad import PCGrad
 from weightwise.model.multitask import MultiTaskModel
-from weightwise.train.engine import Diverged, Engine, gramian_of, lowest_cosines
+from weightwise.train.engine import Diverged, Engine
+from weightwise.train.gramian import gramian_of, lowest_cosines
 
 NAMES = ("SEN", "PAR", "SIM")
 

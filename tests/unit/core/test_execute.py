@@ -14,7 +14,15 @@ from weightwise.data.stage import prepare_study
 from weightwise.errors import UserError
 from weightwise.files import read_json
 from weightwise.model.linear import set_product_dtype
-from weightwise.tables import Epochs, Predictions, Steps, Timings, read_table
+from weightwise.tables import (
+    Epochs,
+    Gramians,
+    Predictions,
+    Steps,
+    StepTimes,
+    Timings,
+    read_table,
+)
 from weightwise.train import loop
 from weightwise.train.engine import Diverged
 from weightwise.train.inputs import Prepared
@@ -22,7 +30,14 @@ from weightwise.train.run import execute
 from weightwise.train.scoring import score_split
 
 PAIR = "SEN+PAR/addition/default/seed-1"
-SCHEMAS = {"epochs": Epochs, "steps": Steps, "timings": Timings, "predictions": Predictions}
+SCHEMAS = {
+    "epochs": Epochs,
+    "steps": Steps,
+    "gramians": Gramians,
+    "step_times": StepTimes,
+    "timings": Timings,
+    "predictions": Predictions,
+}
 
 
 def trained(prepared: Prepared, run_id: str) -> dict:
@@ -50,6 +65,13 @@ def test_run_leaves_tables_a_record_and_a_marker(prepared):
     assert steps["step"].max() == 3 * per_epoch
     assert set(steps["weight"]) == {1.0}
     assert result["timings"]["steps"].tolist() == [per_epoch] * 3
+    assert result["step_times"]["step"].tolist() == list(range(1, 3 * per_epoch + 1))
+    assert result["step_times"]["seconds"].sum() <= result["timings"]["train_seconds"].sum()
+    gramians = result["gramians"]
+    assert set(gramians["step"]) == {1}
+    assert gramians.groupby("block").size().to_dict() == dict.fromkeys(
+        ["all", "embeddings", "layer_0", "layer_1"], 3
+    )
     assert len(result["epochs"]) == 3 * 2
     predictions = result["predictions"]
     counts = predictions.groupby(["task", "split"]).size()
@@ -82,9 +104,20 @@ def test_finished_run_is_not_trained_again(prepared):
     assert marker.exists()
 
 
-@pytest.mark.parametrize("run_id", [PAIR, "SEN+PAR+SIM/pcgrad/default/seed-1"])
+@pytest.mark.parametrize(
+    "run_id",
+    [
+        PAIR,
+        "SEN+PAR+SIM/pcgrad/default/seed-1",
+        "SEN+PAR+SIM/gradattention/default/seed-1",
+    ],
+)
 def test_run_repeats_to_the_byte(prepared, run_id):
-    keys = {"groupings": {"up_to": 3}, "training": {"epochs": 2, "clip_norm": 1.0}}
+    keys = {
+        "groupings": {"up_to": 3},
+        "combiners": ["addition", "pcgrad", "gradattention"],
+        "training": {"epochs": 2, "clip_norm": 1.0, "accumulate": 2, "record_every": 3},
+    }
     torch.manual_seed(1)
     np.random.seed(1)
     one = trained(prepared(**keys), run_id)
@@ -94,7 +127,7 @@ def test_run_repeats_to_the_byte(prepared, run_id):
     assert two["now"]
     assert one["key"] == two["key"]
     assert one["folder"] != two["folder"]
-    for name in ("epochs", "steps", "predictions"):
+    for name in ("epochs", "steps", "gramians", "predictions"):
         data = [(r["folder"] / f"{name}.parquet").read_bytes() for r in (one, two)]
         assert data[0] == data[1], name
     assert one["record"] == two["record"]
@@ -133,6 +166,18 @@ def test_baseline_sees_as_many_examples_as_a_pair(prepared):
     assert trained(short, "PAR/baseline/default/seed-1")["steps"]["step"].max() == 2
 
 
+def test_run_without_recording(prepared):
+    """The tables are there, and nothing else differs."""
+    on = trained(prepared(training={"epochs": 1, "record_every": 2}), PAIR)
+    off = trained(prepared(training={"epochs": 1, "record_every": 0}), PAIR)
+    assert len(off["gramians"]) == 0
+    assert sorted(set(on["gramians"]["step"])) == [1, 3, 5]
+    assert on["key"] == off["key"]
+    assert off["predictions"].equals(on["predictions"])
+    assert off["epochs"].equals(on["epochs"])
+    assert off["steps"]["loss"].equals(on["steps"]["loss"])
+
+
 def test_weights_and_cosines_of_the_arms(prepared):
     study = prepared(training={"epochs": 1})
     steps = trained(study, "SEN+PAR/unitary-0.3/default/seed-1")["steps"]
@@ -140,7 +185,7 @@ def test_weights_and_cosines_of_the_arms(prepared):
         "SEN": [0.3],
         "PAR": [0.7],
     }
-    assert steps["cosine"].isna().all()
+    assert (steps["cosine"].notna() == (steps["step"] == 1)).all()
     assert not steps["acted"].any()
     steps = trained(study, "SEN+PAR/pcgrad/default/seed-1")["steps"]
     assert steps["cosine"].between(-1, 1).all()

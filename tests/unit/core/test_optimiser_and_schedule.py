@@ -12,6 +12,7 @@ from weightwise.train.schedule import (
     batches_of_epoch,
     epoch_length,
     examples_of_epoch,
+    micro_batches,
     rate_factor,
     steps_of_epoch,
 )
@@ -76,6 +77,85 @@ def test_parameter_without_a_gradient_does_not_move():
     optimiser.step()
 
 
+@pytest.mark.parametrize(("beta1", "beta2"), [(0.8, 0.95), (0.0, 0.9)])
+def test_sampled_elements_move_as_if_the_other_steps_had_not_been(beta1, beta2):
+    """Against torch's AdamW on every element by itself, stepped only when the element is sampled;
+    for the others nothing changes, neither value nor moments nor decay nor count."""
+    generator = np.random.default_rng(0)
+    parameters = {
+        "weight": nn.Parameter(torch.from_numpy(generator.standard_normal((3, 4))).float()),
+        "bias": nn.Parameter(torch.from_numpy(generator.standard_normal(3)).float()),
+    }
+    drawn: list[np.ndarray] = []
+
+    def sampler(size):
+        drawn.append(np.flatnonzero(generator.random(size) < 0.4))
+        return drawn[-1]
+
+    optimiser = AdamW(beta1, beta2, 1e-6)
+    optimiser.add(parameters.items(), 1e-2, 0.3, sampler)
+    single = {
+        name: [nn.Parameter(x.detach().clone()) for x in p.reshape(-1)]
+        for name, p in parameters.items()
+    }
+    theirs = {
+        name: [
+            torch.optim.AdamW(
+                [x],
+                lr=1e-2,
+                betas=(beta1, beta2),
+                eps=1e-6,
+                weight_decay=0.3 if name == "weight" else 0.0,
+            )
+            for x in own
+        ]
+        for name, own in single.items()
+    }
+    for step in range(12):
+        factor = 1 - step / 20
+        before = [
+            {k: [t.clone() for t in getattr(g, k)] for k in ("first", "second", "steps")}
+            | {"parameters": [p.detach().clone() for p in g.parameters]}
+            for g in optimiser.groups
+        ]
+        for p in parameters.values():
+            p.grad = torch.from_numpy(generator.standard_normal(tuple(p.shape))).float()
+        drawn.clear()
+        optimiser.step(factor)
+        for name, group, old, places in zip(
+            parameters, optimiser.groups, before, drawn, strict=True
+        ):
+            for k in places:
+                single[name][k].grad = parameters[name].grad.reshape(-1)[k].clone()
+                theirs[name][k].param_groups[0]["lr"] = 1e-2 * factor
+                theirs[name][k].step()
+            wanted = torch.stack([x.detach() for x in single[name]])
+            found = parameters[name].detach().reshape(-1)
+            assert torch.allclose(found, wanted, rtol=0, atol=1e-6)
+            left = np.setdiff1d(np.arange(found.numel()), places)
+            for kind, tensors in old.items():
+                now = getattr(group, kind)[0].detach().reshape(-1)
+                assert torch.equal(now[left], tensors[0].reshape(-1)[left]), kind
+                if len(places) and kind != "parameters":
+                    assert (now[places] != tensors[0].reshape(-1)[places]).all(), kind
+
+
+def test_sampling_everything_is_plain_adamw():
+    mine, reference = networks()
+    optimisers = []
+    for network, sampler in ((mine, np.arange), (reference, None)):
+        optimisers.append(AdamW(0.9, 0.999, 1e-6))
+        optimisers[-1].add(network.named_parameters(), 1e-2, 0.3, sampler)
+    for _ in range(10):
+        x = torch.randn(8, 6)
+        for network, optimiser in zip((mine, reference), optimisers, strict=True):
+            network(x).square().mean().backward()
+            optimiser.step()
+            optimiser.zero()
+    for one, other in zip(mine.parameters(), reference.parameters(), strict=True):
+        assert torch.allclose(one, other, rtol=0, atol=2e-6)
+
+
 SIZES = {"A": 30, "B": 13, "C": 21}
 
 
@@ -124,6 +204,12 @@ def test_batches_and_the_last_one():
     assert steps_of_epoch(13, 5) == 3
     assert steps_of_epoch(15, 5) == 3
     assert steps_of_epoch(1, 5) == 1
+
+
+def test_micro_batches_cover_the_batch_in_order():
+    assert [b.tolist() for b in micro_batches(np.arange(7), 3)] == [[0, 1, 2], [3, 4], [5, 6]]
+    assert [b.tolist() for b in micro_batches(np.arange(2), 3)] == [[0], [1]]
+    assert [b.tolist() for b in micro_batches(np.arange(2), 1)] == [[0, 1]]
 
 
 def test_shapes_of_the_rate():

@@ -136,6 +136,16 @@ def test_training_modules_exist():
         assert list(code.PACKAGE.glob(pattern)), f"{pattern} matches nothing"
 
 
+def test_combiner_names_the_further_files_behind_it(package):
+    attention = package / "combine" / "attention.py"
+    assert attention in training_modules("gradattention")
+    assert attention not in training_modules("pcgrad")
+    code_version.cache_clear()
+    plain, attended = code_version("pcgrad"), code_version("gradattention")
+    assert version_after(attention, "WIDTH = 64", "WIDTH = 32") == plain
+    assert code_version("gradattention") != attended
+
+
 def test_key_changes_with_every_part():
     parts = {
         "definition": {"a": 1, "combiner": "addition"},
