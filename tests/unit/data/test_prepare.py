@@ -235,10 +235,12 @@ def test_balance_is_seeded(run, write):
 
 
 @pytest.mark.parametrize("limit", [1, 20, 21, 39])
-def test_limit_keeps_the_balance(run, write, limit):
+@pytest.mark.parametrize("seed", range(4))
+def test_limit_keeps_the_balance(run, write, limit, seed):
     write("train.tsv", lopsided(100))
     write("dev.tsv", rows(4, 300))
-    checks, tables = run({"T": single({"balance": True, "limit": {"train": limit}})})
+    data = {"balance": True, "limit": {"train": limit, "seed": seed}}
+    checks, tables = run({"T": single(data)})
     train = tables["T"][tables["T"]["split"] == "train"]
     counts = Counter(train["label"])
     assert len(train) == limit
