@@ -215,8 +215,9 @@ def _task_definition(task: TaskConfig) -> dict[str, Any]:
     ways = {"kind", "range", "head", "representation", "pair", "decoder", "output"}
     return task.model_dump(mode="json", include=ways) | {
         "metric": task.score_name,
-        "loss": task.loss or task.default_loss,
-        "outputs": task.outputs,
+        # Classes have one loss; null, for regression, is `training.similarity_loss`.
+        "loss": task.loss if task.kind == "regression" else None,
+        "classes": len(task.class_names),
         "texts": len(task.text),
     }
 

@@ -171,16 +171,17 @@ class RowFilter(Strict):
 
 
 class Limit(Strict):
-    """Use at most so many rows of a split, drawn with a seed (files are often ordered by label)."""
+    """Use at most so many rows of a split, drawn with a seed (files are often ordered by label).
+    Where there are fewer, all are used and a warning says so."""
 
     train: Annotated[int, Field(ge=1)] | None = None
-    """Rows of train."""
+    """Rows of train; with `balance` as many of every class, to a row."""
     dev: Annotated[int, Field(ge=1)] | None = None
     """Rows of dev."""
     test: Annotated[int, Field(ge=1)] | None = None
     """Rows of test."""
     seed: int = 0
-    """Seed of the draw."""
+    """Seed of the draws, that of `balance` included; `study_seed` is mixed in."""
 
 
 class KnownRows(Strict):
@@ -215,6 +216,9 @@ class DataConfig(Strict):
     """What to do with rows whose text is empty; dropped rows are counted."""
     disjoint_from: tuple[Name, ...] = ()
     """Rows whose texts are used by one of these tasks (any split) leave this task."""
+    balance: bool = False
+    """True: train on as many rows of every class as the rarest has, drawn with `limit.seed`. Dev
+    and test keep their classes as they are."""
     limit: Limit = Limit()
     """Largest number of rows per split."""
     known_rows: KnownRows = KnownRows()

@@ -16,6 +16,7 @@ from pydantic import (
 
 from weightwise.combine import COMBINERS, read_combiner
 from weightwise.config.base import Name, Strict, nearest
+from weightwise.config.combinations import refuse_misfits
 from weightwise.config.sources import EncoderConfig
 from weightwise.config.tasks import TaskConfig
 from weightwise.config.training import TrainingConfig
@@ -189,15 +190,13 @@ class StudyConfig(Strict):
                         f"tasks.{name}.data.disjoint_from: '{other}' and '{name}' cannot each "
                         "leave the other's rows out; name it on one side only"
                     )
-            joint = (task.pair or self.training.pair) == "joint"
-            if task.decoder == "product" and joint and "pair" not in self.sweep:
-                raise ValueError(f"tasks.{name}: decoder 'product' needs `pair: siamese`")
         for key, values in self.sweep.items():
             if key not in TrainingConfig.model_fields:
                 hint = nearest(key, list(TrainingConfig.model_fields))
                 raise ValueError(f"sweep: unknown training key '{key}'; {hint}")
             if not values or len({str(v) for v in values}) != len(values):
                 raise ValueError(f"sweep.{key}: needs values that differ from each other")
+        refuse_misfits(self.tasks, self.training, self.sweep)
         for text in self.combiners:
             if read_combiner(text).type.weighted and not self.alphas:
                 raise ValueError(f"combiner '{text}' needs `alphas`")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -14,8 +14,20 @@ from weightwise.config.sources import DataConfig
 Head = Literal["hidden", "linear", "tanh2"]
 Representation = Literal["cls", "pooler", "mean"]
 Pairing = Literal["joint", "siamese"]
-Decoder = Literal["concatenate", "product"]
+Decoder = Literal["concatenate", "product", "cosine"]
 Output = Literal["relu", "sigmoid", "identity"]
+SimilarityLoss = Literal[
+    "mse", "cosine_embedding_graded", "cosine_embedding_two_class", "cross_entropy"
+]
+COSINE_LOSSES = ("cosine_embedding_graded", "cosine_embedding_two_class")
+LARGEST_LABEL_CLASSES = 100
+"""Most whole labels that `cross_entropy` of a regression task may tell apart."""
+LOSSES = {
+    "classification": ("cross_entropy",),
+    "binary": ("binary_cross_entropy",),
+    "regression": get_args(SimilarityLoss),
+}
+"""The losses of each kind of task."""
 
 
 class TaskConfig(Strict):
@@ -42,8 +54,8 @@ class TaskConfig(Strict):
     """Turn a text label into a class: class = position in this list."""
     metric: Literal["accuracy", "pearson"] | None = None
     """Score; null: accuracy for classes, Pearson's r for regression."""
-    loss: Literal["cross_entropy", "binary_cross_entropy", "mse"] | None = None
-    """Loss; null: the usual one of the kind."""
+    loss: Literal[SimilarityLoss, "binary_cross_entropy"] | None = None
+    """Loss; null: cross-entropy for classes, `training.similarity_loss` for regression."""
     head: Head | None = None
     """Head of this task; null: `training.head`."""
     representation: Representation | None = None
@@ -99,8 +111,20 @@ class TaskConfig(Strict):
         allowed = {"regression": ("pearson",)}.get(self.kind, ("accuracy",))
         if self.metric is not None and self.metric not in allowed:
             raise ValueError(f"metric '{self.metric}' does not fit a {self.kind} task")
-        if self.loss is not None and self.loss != self.default_loss:
-            raise ValueError(f"loss '{self.loss}' does not fit a {self.kind} task")
+        losses = LOSSES[self.kind]
+        if self.loss is not None and self.loss not in losses:
+            raise ValueError(
+                f"loss '{self.loss}' does not fit a {self.kind} task; known: {', '.join(losses)}"
+            )
+        if self.kind == "regression" and self.output is not None:
+            for key, value in (("loss", self.loss), ("decoder", self.decoder)):
+                if value in (*COSINE_LOSSES, "cross_entropy", "cosine"):
+                    raise ValueError(
+                        f"{key} '{value}' reads a cosine or class probabilities, so `output` "
+                        "makes no sense; leave it out"
+                    )
+        if self.data.balance and self.kind == "regression":
+            raise ValueError("`data.balance` needs classes, and a regression task has none")
         return self
 
     @property
@@ -111,20 +135,6 @@ class TaskConfig(Strict):
         return self.classes or ()
 
     @property
-    def default_loss(self) -> str:
-        """The usual loss of this kind of task."""
-        return {
-            "classification": "cross_entropy",
-            "binary": "binary_cross_entropy",
-            "regression": "mse",
-        }[self.kind]
-
-    @property
     def score_name(self) -> str:
         """Name of the metric in every table."""
         return self.metric or ("pearson" if self.kind == "regression" else "accuracy")
-
-    @property
-    def outputs(self) -> int:
-        """Width of the head's last layer."""
-        return len(self.class_names) if self.kind == "classification" else 1

@@ -7,7 +7,14 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from weightwise.config.base import Strict
-from weightwise.config.tasks import Decoder, Head, Output, Pairing, Representation
+from weightwise.config.tasks import (
+    Decoder,
+    Head,
+    Output,
+    Pairing,
+    Representation,
+    SimilarityLoss,
+)
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -58,9 +65,19 @@ class TrainingConfig(Strict):
     pair: Pairing = "joint"
     """`joint`: one sequence [CLS] a [SEP] b [SEP]. `siamese`: two sequences."""
     decoder: Decoder = "concatenate"
-    """Siamese pairs: the two vectors concatenated, or their element-wise product."""
+    """Siamese pairs: the two vectors concatenated, their element-wise product (simcse), or their
+    cosine after the head's layers but the last (bertram). For regression by `mse` or a
+    `cosine_embedding` loss the cosine is the prediction, 0 to 1 read as the label range."""
     output: Output = "relu"
-    """Regression: `relu`, `sigmoid` (scaled to the label range) or `identity`."""
+    """Regression: `relu` (from the smallest label up), `sigmoid` (scaled to the label range; over
+    [0, 5] gradattention's 5 * sigmoid) or `identity`. Unused where decoder or loss read a cosine or
+    class probabilities."""
+    similarity_loss: SimilarityLoss = "mse"
+    """Loss of regression tasks. `mse`: squared error. `cosine_embedding_graded` (mlm): squared
+    distance of the cosine to the label's place in its range. `cosine_embedding_two_class`
+    (bertram): labels from three fifths of the range up are similar, the others not, margin 0.
+    `cross_entropy` (bertram): over the rounded labels, read back as the expectation. The
+    `cosine_embedding` losses need `pair: siamese` and `decoder: cosine`."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
     """Arithmetic of the encoder's products; weights stay fp32. `auto`: bf16 where the hardware
     multiplies it natively, else fp32."""
@@ -71,7 +88,7 @@ class TrainingConfig(Strict):
     from the first on; 0: never. Changes no result, so a finished run keeps what it has recorded."""
 
     @model_validator(mode="after")
-    def _cosine_is_for_pairs(self) -> TrainingConfig:
-        if self.pair == "joint" and self.decoder == "product":
-            raise ValueError("decoder 'product' needs `pair: siamese`")
+    def _decoders_are_for_two_vectors(self) -> TrainingConfig:
+        if self.pair == "joint" and self.decoder != "concatenate":
+            raise ValueError(f"decoder '{self.decoder}' needs `pair: siamese`")
         return self

@@ -83,6 +83,11 @@ def build_checks(
     warnings = []
     for name, facts in tasks.items():
         warnings += _warnings(name, study.tasks[name], facts)
+        warnings += [
+            f"{name}: `limit` asks for {most:,} {split} rows and there are "
+            f"{facts['splits'][split]['rows']:,}; all are used"
+            for split, most in prepared[name].larger_limits.items()
+        ]
     for leak in leaks:
         if leak["kind"] == "example" and leak["count"]:
             warnings.append(

@@ -2,8 +2,8 @@
 
 Per task, in this order: read, compare with `known_rows`, `where`, labels (missing ones refused or
 dropped, those outside all bands dropped), texts (empty ones refused or dropped), `disjoint_from`,
-`split`, `limit`. Every dropped row is counted by its reason. Texts stay as they are, except that a
-control character becomes a space; a NUL character is refused.
+`split`, `balance` (of train), `limit`. Every dropped row is counted by its reason. Texts stay as
+they are, except that a control character becomes a space; a NUL character is refused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from weightwise.data.checks import build_checks
 from weightwise.data.encoder_source import fetch_encoder
 from weightwise.data.labels import read_labels
 from weightwise.data.sources import SourceTable, read_table_source
-from weightwise.data.splits import dependency_order, divide, draw
+from weightwise.data.splits import balance, dependency_order, divide, draw
 from weightwise.data.texts import clean_texts, sentence_keys
 from weightwise.errors import UserError
 from weightwise.files import write_json
@@ -42,12 +42,14 @@ class PreparedTask:
         sources: the table of each split that was read ("train" also where it is divided).
         dropped: per table read, rows left out by reason.
         control_characters: texts in which one was replaced.
+        larger_limits: per split whose `limit` exceeds the rows there were, that limit.
     """
 
     examples: pd.DataFrame
     sources: dict[str, SourceTable] = field(default_factory=dict)
     dropped: dict[str, Counter[str]] = field(default_factory=dict)
     control_characters: int = 0
+    larger_limits: dict[str, int] = field(default_factory=dict)
 
 
 def prepare(
@@ -129,20 +131,37 @@ def _prepare_task(
             lost = sum((c for c in done.dropped.values()), Counter())
             why = ", ".join(f"{n} {reason}" for reason, n in lost.items()) or "none was there"
             raise UserError(f"task '{name}': no row is left for {split} (rows left out: {why})")
-        limit = task.data.limit
-        kept = draw(
-            len(splits[split]),
-            getattr(limit, split),
-            limit.seed,
-            f"limit:{name}:{split}",
-            study_seed,
-        )
-        if len(kept) < len(splits[split]):
-            key = split if split in done.dropped else "train"
-            done.dropped[key][f"beyond `limit` of {split}"] += len(splits[split]) - len(kept)
-        frames.append(splits[split].iloc[kept].assign(split=split))
+        rows = _sample(splits[split], split, name, task, done, study_seed)
+        frames.append(rows.assign(split=split))
     done.examples = pd.concat(frames, ignore_index=True)[["split", *COLUMNS]]
     return done
+
+
+def _sample(
+    rows: pd.DataFrame,
+    split: str,
+    name: str,
+    task: TaskConfig,
+    done: PreparedTask,
+    study_seed: int,
+) -> pd.DataFrame:
+    """`balance` (of train) and `limit` of a split; what is left out is counted in `done`."""
+    limit, balanced = task.data.limit, task.data.balance and split == "train"
+    dropped = done.dropped[split if split in done.dropped else "train"]
+    if balanced:
+        labels = rows["label"].to_numpy()
+        kept = balance(labels, task.class_names, name, limit.seed, study_seed)
+        if len(kept) < len(rows):
+            dropped["more than the rarest class has (`balance`)"] = len(rows) - len(kept)
+        rows = rows.iloc[kept]
+    most = getattr(limit, split)
+    if most is not None and most > len(rows):
+        done.larger_limits[split] = most
+    classes = rows["label"].to_numpy() if balanced else None
+    kept = draw(len(rows), most, limit.seed, f"limit:{name}:{split}", study_seed, classes)
+    if len(kept) < len(rows):
+        dropped[f"beyond `limit` of {split}"] += len(rows) - len(kept)
+    return rows.iloc[kept]
 
 
 def _read_split(

@@ -1,6 +1,8 @@
-"""Seeded choices of rows: dividing a table, drawing a limited number, ordering of tasks."""
+"""Seeded choices of rows: dividing, balancing and limiting; the order in which tasks are made."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -57,12 +59,65 @@ def divide(
     return {name: parts[name] for name in ("train", "dev", "test") if name in parts}
 
 
-def draw(count: int, limit: int | None, seed: int, purpose: str, study_seed: int) -> np.ndarray:
-    """Ascending positions of at most `limit` of `count` rows, drawn without replacement."""
+def draw(
+    count: int,
+    limit: int | None,
+    seed: int,
+    purpose: str,
+    study_seed: int,
+    classes: np.ndarray | None = None,
+) -> np.ndarray:
+    """Ascending positions of at most `limit` of `count` rows, drawn without replacement.
+
+    Args:
+        count: rows there are; with fewer than `limit` all are taken.
+        limit: rows wanted; None: all.
+        seed: seed of the draw.
+        purpose: what it is for, part of the seed.
+        study_seed: the study's seed, mixed in.
+        classes: [count] class numbers to draw equal shares of, to a row (which classes get the
+            row more is drawn); None: rows are drawn whatever their class. Every class must have
+            `limit` / classes rows, as after `balance`.
+    """
     if limit is None or limit >= count:
         return np.arange(count)
     generator = numpy_generator(study_seed, seed, purpose)
-    return np.sort(generator.choice(count, size=limit, replace=False))
+    if classes is None:
+        return np.sort(generator.choice(count, size=limit, replace=False))
+    present = generator.permutation(np.unique(classes))
+    share, more = divmod(limit, len(present))
+    parts = [
+        generator.choice(np.flatnonzero(classes == one), size=share + (i < more), replace=False)
+        for i, one in enumerate(present)
+    ]
+    return np.sort(np.concatenate(parts))
+
+
+def balance(
+    labels: np.ndarray, class_names: Sequence[str], task: str, seed: int, study_seed: int
+) -> np.ndarray:
+    """Ascending positions of as many rows of every class as the rarest has, drawn with a seed.
+
+    Args:
+        labels: [n] class numbers.
+        class_names: names of all classes, in order of their numbers.
+        task: name, part of the seed.
+        seed: seed of the draw.
+        study_seed: the study's seed, mixed in.
+
+    Raises:
+        UserError: a class has no row, so that nothing would be left.
+    """
+    counts = np.bincount(labels.astype(int), minlength=len(class_names))
+    if counts.min() == 0:
+        raise UserError(
+            f"task '{task}': `balance` takes as many training rows of every class as the rarest "
+            f"has, and class '{class_names[int(counts.argmin())]}' has none; leave the class out "
+            "of `classes`, or set `balance: false`"
+        )
+    return draw(
+        len(labels), int(counts.min()) * len(counts), seed, f"balance:{task}", study_seed, labels
+    )
 
 
 def dependency_order(tasks: dict[str, TaskConfig]) -> list[str]:

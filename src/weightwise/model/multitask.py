@@ -62,18 +62,28 @@ class MultiTaskModel(nn.Module):
             self.pairs[name] = (task.pair or training.pair) if len(task.text) == 2 else None
             self.decoders[name] = task.decoder or training.decoder
             self.representations[name] = task.representation or training.representation
-            siamese = self.pairs[name] == "siamese" and self.decoders[name] == "concatenate"
+            # A decoder serves siamese pairs; elsewhere there is one vector and nothing to decode.
+            decoder = self.decoders[name] if self.pairs[name] == "siamese" else None
+            low, high = task.range or (0.0, 1.0)
+            target = Target(
+                task.kind,
+                task.output or training.output,
+                low,
+                high,
+                task.loss or training.similarity_loss,
+                decoder == "cosine",
+                len(task.class_names),
+            )
             generator = torch.Generator().manual_seed(seed_for(study_seed, seed, f"head:{name}"))
             head = Head(
                 task.head or training.head,
-                2 * hidden if siamese else hidden,
+                2 * hidden if decoder == "concatenate" else hidden,
                 hidden,
-                task.outputs,
+                target.outputs,
                 training.dropout,
                 generator,
+                decoder == "cosine",
             )
-            low, high = task.range or (0.0, 1.0)
-            target = Target(task.kind, task.output or training.output, low, high)
             target.start_at(head, label_means[name])
             self.add_module(f"head_{len(self.heads)}", head)
             self.heads[name] = head
@@ -98,6 +108,7 @@ class MultiTaskModel(nn.Module):
         batch: Batch,
         generator: torch.Generator | None = None,
         words: torch.Tensor | None = None,
+        detach: bool = False,
     ) -> torch.Tensor:
         """Outputs [n, outputs] of a task's head in fp32.
 
@@ -106,16 +117,18 @@ class MultiTaskModel(nn.Module):
             batch: n examples.
             generator: source of dropout; None: scoring.
             words: the tokens' word embeddings, where the caller looked them up.
+            detach: train the head alone: the gradient stops at the representation, and nothing of
+                the trunk (nor `words`) gets any (SPEC section 6: leave-one-task-out, probing). The
+                outputs are the same, the dropout drawn included; the trunk's graph is not kept.
         """
-        hidden = self.encoder(batch.packed, generator, words)
-        x = self.encoder.represent(hidden, batch.packed, self.representations[task])
-        if self.pairs[task] == "siamese":
-            n = len(batch.labels)
-            first, second = x[:n], x[n:]
-            if self.decoders[task] == "product":
-                x = first * second
-            else:
-                x = torch.cat((first, second), dim=1)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not detach):
+            hidden = self.encoder(batch.packed, generator, words)
+            x = self.encoder.represent(hidden, batch.packed, self.representations[task])
+        decoder = self.decoders[task] if self.pairs[task] == "siamese" else None
+        # The cosine is the head's own affair: it comes after the head's layers.
+        if decoder in ("product", "concatenate"):
+            first, second = x.chunk(2)
+            x = first * second if decoder == "product" else torch.cat((first, second), dim=1)
         return self.heads[task](x, generator)
 
     def loss(
@@ -124,7 +137,8 @@ class MultiTaskModel(nn.Module):
         batch: Batch,
         generator: torch.Generator | None = None,
         words: torch.Tensor | None = None,
+        detach: bool = False,
     ) -> torch.Tensor:
         """Mean loss of a task's batch (scalar, fp32); arguments as for `outputs`."""
-        outputs = self.outputs(task, batch, generator, words)
+        outputs = self.outputs(task, batch, generator, words, detach)
         return self.targets[task].loss(outputs, batch.labels)

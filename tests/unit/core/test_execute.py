@@ -348,6 +348,20 @@ def test_siamese_study(prepared):
     assert result["record"]["scores"].keys() == {"PAR", "SIM"}
 
 
+@pytest.mark.parametrize(
+    "loss", ["mse", "cosine_embedding_graded", "cosine_embedding_two_class", "cross_entropy"]
+)
+def test_study_of_cosines(prepared, loss):
+    """A regression head that is the cosine has no parameters of its own; runs must bear that."""
+    keys = {"pair": "siamese", "decoder": "cosine", "head": "linear", "similarity_loss": loss}
+    study = prepared(training=keys | {"representation": "mean", "epochs": 2})
+    result = trained(study, "PAR+SIM/pcgrad/default/seed-1")
+    found = result["predictions"][result["predictions"]["task"] == "SIM"]["prediction"]
+    assert found.between(0, 5).all()
+    assert found.nunique() > 10
+    assert result["epochs"]["loss"].notna().all()
+
+
 def assert_failed(study, run, error: type[Exception], said: str):
     with pytest.raises(error, match=said):
         execute(study, run)

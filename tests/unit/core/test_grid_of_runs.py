@@ -197,6 +197,17 @@ def test_fingerprint_and_a_tasks_keys(grid, tmp_path):
     assert changed.fingerprint(changed.run(other)) == fingerprint(grid, other)
 
 
+def test_fingerprint_tells_similarity_losses_apart(grid, tmp_path):
+    """A task's own loss wins over the study's, so `mse` and null are two things."""
+    run, keys = "SIM/baseline/default/seed-1", {"training": {"similarity_loss": "cross_entropy"}}
+    study = make_study(tmp_path, **keys)
+    own = {"SIM": study.tasks["SIM"].model_copy(update={"loss": "mse"})}
+    pinned = Grid(study.model_copy(update={"tasks": dict(study.tasks) | own}))
+    found = {fingerprint(grid, run), fingerprint(grid, run, **keys)}
+    found.add(pinned.fingerprint(pinned.run(run)))
+    assert len(found) == 3
+
+
 def reordered(tmp_path) -> Grid:
     study = make_study(tmp_path)
     tasks = {name: study.tasks[name] for name in ("PAR", "SEN", "SIM")}

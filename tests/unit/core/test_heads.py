@@ -38,6 +38,24 @@ def test_layers_of_each_kind():
 
 
 @pytest.mark.parametrize("kind", HEADS)
+def test_heads_are_the_papers_formulas(kind):
+    """SPEC section 2 in double precision: which linear layers there are, their sizes, what is
+    between them."""
+    head, x = make_head(kind, outputs=3), states()
+    tensors = {n: p.detach().double().numpy() for n, p in head.named_parameters()}
+    sizes = {n: p.shape for n, p in tensors.items() if n.endswith("weight")}
+    want = x.double().numpy()
+    if kind == "linear":
+        assert sizes == {"last.weight": (3, 16)}
+    else:
+        assert sizes == {"between.weight": (12, 16), "last.weight": (3, 12)}
+        want = want @ tensors["between.weight"].T + tensors["between.bias"]
+        want = np.where(want > 0, want, 0) if kind == "hidden" else np.tanh(want)
+    want = want @ tensors["last.weight"].T + tensors["last.bias"]
+    assert np.allclose(head(x).detach().numpy(), want, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", HEADS)
 def test_dropout_of_each_kind(kind):
     """`hidden` drops twice, the others once."""
     head, x = make_head(kind), states()

@@ -14,6 +14,7 @@ from weightwise.config import StudyConfig, load_study
 from weightwise.config.load import merge
 from weightwise.config.study import exact_decimal
 from weightwise.errors import UserError
+from weightwise.grid import Grid
 
 ROOT = Path(__file__).parents[3]
 
@@ -232,11 +233,99 @@ def test_value_of_another_type_names_the_key(study_file):
         ("tasks.SEN.classes=[a, b, a]", "tasks.SEN: `classes` must differ"),
         ("tasks.SIM.decoder=product", "tasks.SIM: decoder 'product' needs `pair: siamese`"),
         ("training.decoder=product", "training: decoder 'product' needs `pair: siamese`"),
+        ("tasks.SIM.decoder=cosine", "tasks.SIM: decoder 'cosine' needs `pair: siamese`"),
+        ("training.decoder=cosine", "training: decoder 'cosine' needs `pair: siamese`"),
+        ("training.output=sigmoid5", "training.output: Input should be 'relu', 'sigmoid' or"),
+        ("training.similarity_loss=mae", "training.similarity_loss: Input should be 'mse', "),
+        (
+            "tasks.SEN.loss=mse",
+            "tasks.SEN: loss 'mse' does not fit a classification task; known: cross_entropy",
+        ),
+        (
+            "tasks.SIM.loss=binary_cross_entropy",
+            "tasks.SIM: loss 'binary_cross_entropy' does not fit a regression task; known: mse, ",
+        ),
+        (
+            "training.similarity_loss=cosine_embedding_graded",
+            "tasks.SIM: loss 'cosine_embedding_graded' needs `pair: siamese`, and `pair` is "
+            "'joint'",
+        ),
+        (
+            "tasks.SIM.loss=cosine_embedding_two_class",
+            "tasks.SIM: loss 'cosine_embedding_two_class' needs `pair: siamese`",
+        ),
+        (
+            "training={pair: siamese, similarity_loss: cosine_embedding_graded}",
+            "tasks.SIM: loss 'cosine_embedding_graded' needs `decoder: cosine`, and `decoder` is "
+            "'concatenate'",
+        ),
+        (
+            "sweep={similarity_loss: [mse, cosine_embedding_graded], pair: [joint, siamese]}",
+            "tasks.SIM: loss 'cosine_embedding_graded' needs `pair: siamese`, and `pair` is "
+            "'joint' (sweep: pair=joint,similarity_loss=cosine_embedding_graded)",
+        ),
     ],
 )
 def test_refusal_names_the_key_as_the_user_wrote_it(study_file, assignment, said):
     path = study_file()
     assert f"{path}: {said}" in refusal(path, assignment)
+
+
+SIAMESE = ["training.pair=siamese", "training.decoder=cosine"]
+
+
+@pytest.mark.parametrize(
+    ("assignments", "said"),
+    [
+        (
+            ["tasks.SIM.text=[first]", "tasks.SIM.loss=cosine_embedding_graded"],
+            "tasks.SIM: loss 'cosine_embedding_graded' compares the two texts of a pair; set",
+        ),
+        (
+            ["tasks.SIM.loss=cosine_embedding_graded", "tasks.SIM.decoder=product"],
+            "tasks.SIM: loss 'cosine_embedding_graded' needs `decoder: cosine`, and `decoder` is "
+            "'product'",
+        ),
+        (
+            ["tasks.SIM.loss=cosine_embedding_graded", "tasks.SIM.output=relu"],
+            "tasks.SIM: loss 'cosine_embedding_graded' reads a cosine or class probabilities, so "
+            "`output` makes no sense; leave it out",
+        ),
+        (
+            ["tasks.SIM.decoder=cosine", "tasks.SIM.output=sigmoid"],
+            "tasks.SIM: decoder 'cosine' reads a cosine",
+        ),
+        (
+            ["tasks.SIM.loss=cross_entropy", "tasks.SIM.range=[0, 4.5]"],
+            "tasks.SIM: loss 'cross_entropy' rounds labels to whole numbers, so both ends of "
+            "`range` must be whole; [0, 4.5] is not",
+        ),
+        (
+            ["training.similarity_loss=cross_entropy", "tasks.SIM.range=[0, 100]"],
+            "tasks.SIM: loss 'cross_entropy' over 101 whole labels is too much (at most 100)",
+        ),
+    ],
+)
+def test_losses_that_cannot_be_computed_are_refused(study_file, assignments, said):
+    path = study_file()
+    assert f"{path}: {said}" in refusal(path, *SIAMESE, *assignments)
+
+
+@pytest.mark.parametrize(
+    "assignments",
+    [
+        [*SIAMESE, "training.similarity_loss=cosine_embedding_graded"],
+        [*SIAMESE, "sweep.similarity_loss=[mse, cosine_embedding_two_class, cross_entropy]"],
+        [*SIAMESE, "tasks.SIM.pair=joint"],
+        ["tasks.SIM.pair=siamese", "tasks.SIM.decoder=cosine"],
+        ["training.similarity_loss=cross_entropy", "tasks.SIM.range=[0, 99]"],
+        ["tasks.SIM.decoder=cosine", "sweep.pair=[joint, siamese]"],
+        ["sweep={pair: [siamese], decoder: [cosine], similarity_loss: [cosine_embedding_graded]}"],
+        ["tasks.SEN.loss=cross_entropy", "tasks.SEN.data.balance=true"],
+    ],
+)
+def test_losses_and_decoders_that_fit(study_file, assignments):
+    assert Grid(load_study(study_file(), assignments)).runs
 
 
 def test_sweep_of_an_unknown_key(study_file):

@@ -10,7 +10,7 @@ import pytest
 
 from weightwise.config.sources import SplitRule
 from weightwise.data.prepare import prepare
-from weightwise.data.splits import divide, draw
+from weightwise.data.splits import balance, divide, draw
 from weightwise.errors import UserError
 from weightwise.tables import Examples, read_table
 
@@ -180,6 +180,125 @@ def test_limit_draws_from_the_whole_file(run, write):
         dropped = checks["tasks"]["T"]["dropped"][split]
         assert dropped == {f"beyond `limit` of {split}": 1000 - count}
     assert draw(5, 9, 0, "p", 0).tolist() == [0, 1, 2, 3, 4]
+
+
+def lopsided(n: int, share: int = 5, start: int = 0) -> list[list]:
+    """One row in `share` is of class 1; they all stand first."""
+    ones = n // share
+    return [["s", "y"], *([f"text {start + i}", int(i < ones)] for i in range(n))]
+
+
+def test_limit_of_more_rows_than_there_are_takes_all_and_says_so(run, write):
+    write("train.tsv", rows(30))
+    write("dev.tsv", rows(10, 50))
+    checks, tables = run({"T": single({"limit": {"train": 9000, "dev": 10}})})
+    assert len(tables["T"]) == 40
+    assert checks["warnings"] == [
+        "T: `limit` asks for 9,000 train rows and there are 30; all are used"
+    ]
+    assert checks["tasks"]["T"]["dropped"] == {"train": {}, "dev": {}}
+
+
+def test_balance_takes_as_many_of_every_class_as_the_rarest_has(run, write):
+    write("train.tsv", lopsided(100))
+    write("dev.tsv", lopsided(50, start=200))
+    checks, tables = run({"T": single({"balance": True})})
+    train = tables["T"][tables["T"]["split"] == "train"]
+    assert Counter(train["label"]) == {0: 20, 1: 20}
+    assert train["row"].is_monotonic_increasing
+    assert set(train[train["label"] == 1]["row"]) == set(range(2, 22))  # all of the rarest
+    zeros = train[train["label"] == 0]["row"].to_numpy()
+    assert zeros.max() - zeros.min() > 50  # drawn from the whole file
+    dev = tables["T"][tables["T"]["split"] == "dev"]
+    assert Counter(dev["label"]) == {0: 40, 1: 10}  # dev keeps its classes
+    assert checks["tasks"]["T"]["dropped"] == {
+        "train": {"more than the rarest class has (`balance`)": 60}, "dev": {},
+    }  # fmt: skip
+    assert checks["tasks"]["T"]["splits"]["train"]["labels"]["counts"] == [20, 20]
+
+
+def train_rows(tables) -> list[int]:
+    return tables["T"][tables["T"]["split"] == "train"]["row"].tolist()
+
+
+def test_balance_is_seeded(run, write):
+    write("train.tsv", lopsided(200))
+    write("dev.tsv", rows(4, 300))
+    data = {"balance": True}
+    _, first = run({"T": single(data)})
+    _, again = run({"T": single(data)})
+    assert train_rows(first) == train_rows(again)
+    _, other = run({"T": single(data | {"limit": {"seed": 1}})})
+    _, mixed = run({"T": single(data)}, study_seed=1)
+    draws = {tuple(train_rows(t)) for t in (first, other, mixed)}
+    assert len(draws) == 3
+
+
+@pytest.mark.parametrize("limit", [1, 20, 21, 39])
+@pytest.mark.parametrize("seed", range(4))
+def test_limit_keeps_the_balance(run, write, limit, seed):
+    write("train.tsv", lopsided(100))
+    write("dev.tsv", rows(4, 300))
+    data = {"balance": True, "limit": {"train": limit, "seed": seed}}
+    checks, tables = run({"T": single(data)})
+    train = tables["T"][tables["T"]["split"] == "train"]
+    counts = Counter(train["label"])
+    assert len(train) == limit
+    assert abs(counts[0] - counts[1]) <= 1
+    assert train["row"].is_monotonic_increasing
+    assert checks["tasks"]["T"]["dropped"]["train"] == {
+        "more than the rarest class has (`balance`)": 60, "beyond `limit` of train": 40 - limit,
+    }  # fmt: skip
+
+
+def test_the_row_more_goes_to_a_drawn_class():
+    labels = np.repeat([0.0, 1.0, 2.0], 5)
+    shares = [
+        tuple(np.bincount(labels[draw(15, 4, seed, "p", 0, labels)].astype(int)))
+        for seed in range(60)
+    ]
+    assert set(shares) == {(2, 1, 1), (1, 2, 1), (1, 1, 2)}
+
+
+def test_balance_and_limit_come_after_labels_disjointness_and_division(run, write):
+    """Rows that leave for another reason are not drawn, and only train is balanced."""
+    header = ["s", "y"]
+    used = [[f"used {i}", 1] for i in range(10)]
+    mixed = [[f"text {i}", int(i % 4 == 0)] for i in range(80)]
+    write("train.tsv", [header, *used, ["no label", ""], *mixed])
+    write("other.tsv", [header, *used])
+    write("other-dev.tsv", rows(2, 500))
+    tasks = {
+        "O": single({"train": TSV | {"path": "other.tsv"}, "dev": TSV | {"path": "other-dev.tsv"}}),
+        "T": single({
+            "dev": None, "split": {"dev": 0.2}, "missing_label": "drop", "disjoint_from": ["O"],
+            "balance": True, "limit": {"train": 30, "dev": 15},
+        }),
+    }  # fmt: skip
+    checks, tables = run(tasks)
+    assert checks["tasks"]["T"]["dropped"]["train"] == {
+        "no label": 1,
+        "used by O": 10,
+        "more than the rarest class has (`balance`)": 32,  # of 64: 48 and 16
+        "beyond `limit` of train": 2,
+        "beyond `limit` of dev": 1,
+    }
+    train = tables["T"][tables["T"]["split"] == "train"]
+    assert Counter(train["label"]) == {0: 15, 1: 15}
+
+
+def test_balance_without_a_row_of_a_class(run, write):
+    write("train.tsv", [["s", "y"], ["a", 0], ["b", 0]])
+    write("dev.tsv", rows(2, 10))
+    with pytest.raises(UserError, match=r"task 'T': `balance` .* class 'yes' has none; leave"):
+        run({"T": single({"balance": True})})
+    with pytest.raises(UserError, match="class 'c' has none"):
+        balance(np.array([0.0, 1.0]), ("a", "b", "c"), "T", 0, 0)
+
+
+def test_balance_of_a_regression_task_is_refused(study):
+    with pytest.raises(ValueError, match=r"`data.balance` needs classes"):
+        study({"P": pair("a.tsv", "b.tsv", balance=True)})
 
 
 def test_disjoint_from_compares_unordered_pairs(run, write):

@@ -1,0 +1,75 @@
+"""Keys of tasks and of training that only make sense together, checked in every swept variant."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from weightwise.config.tasks import COSINE_LOSSES, LARGEST_LABEL_CLASSES, TaskConfig
+from weightwise.config.training import TrainingConfig
+
+# The swept keys that the rules below read.
+READ = ("pair", "decoder", "similarity_loss")
+
+
+def refuse_misfits(
+    tasks: Mapping[str, TaskConfig], training: TrainingConfig, sweep: Mapping[str, tuple[Any, ...]]
+) -> None:
+    """Refuse pairing, decoder and loss that do not fit each other, naming task, keys and remedy.
+
+    Args:
+        tasks: the study's tasks.
+        training: its training keys.
+        sweep: training keys with several values each.
+
+    Raises:
+        ValueError: a task's loss cannot be computed in one of the variants, or its own decoder
+            would be used in none of them.
+    """
+    for name, task in tasks.items():
+        pairs = {task.pair} if task.pair else {training.pair, *sweep.get("pair", ())}
+        if task.decoder not in (None, "concatenate") and pairs == {"joint"}:
+            raise ValueError(f"tasks.{name}: decoder '{task.decoder}' needs `pair: siamese`")
+        if task.kind == "regression":
+            for variant, chosen in _variants(training, sweep):
+                problem = _loss_problem(task, chosen)
+                if problem:
+                    raise ValueError(f"tasks.{name}: {problem}{variant}")
+
+
+def _variants(
+    training: TrainingConfig, sweep: Mapping[str, tuple[Any, ...]]
+) -> Iterator[tuple[str, TrainingConfig]]:
+    """Every combination of the swept keys that matter here, and how a message calls it."""
+    keys = [key for key in READ if key in sweep]
+    for values in itertools.product(*(sweep[key] for key in keys)):
+        name = ",".join(f"{k}={v}" for k, v in zip(keys, values, strict=True))
+        swept = dict(zip(keys, values, strict=True))
+        yield f" (sweep: {name})" if name else "", training.model_copy(update=swept)
+
+
+def _loss_problem(task: TaskConfig, training: TrainingConfig) -> str | None:
+    """Why a regression task's loss cannot be computed; None where it can."""
+    loss = task.loss or training.similarity_loss
+    if loss in COSINE_LOSSES:
+        if len(task.text) == 1:
+            return f"loss '{loss}' compares the two texts of a pair; set `loss: mse` for this task"
+        pair, decoder = task.pair or training.pair, task.decoder or training.decoder
+        if pair != "siamese":
+            return f"loss '{loss}' needs `pair: siamese`, and `pair` is '{pair}'"
+        if decoder != "cosine":
+            return f"loss '{loss}' needs `decoder: cosine`, and `decoder` is '{decoder}'"
+    if loss == "cross_entropy":
+        low, high = task.range
+        if not (low.is_integer() and high.is_integer()):
+            return (
+                "loss 'cross_entropy' rounds labels to whole numbers, so both ends of `range` must "
+                f"be whole; [{low:g}, {high:g}] is not"
+            )
+        if high - low >= LARGEST_LABEL_CLASSES:
+            return (
+                f"loss 'cross_entropy' over {high - low + 1:,.0f} whole labels is too much "
+                f"(at most {LARGEST_LABEL_CLASSES}); use 'mse'"
+            )
+    return None
