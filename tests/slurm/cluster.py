@@ -26,7 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "setpriv")
 CPUS, MEMORY, GPUS = 8, 32000, 2
 
 CONFIGURATION = """\
@@ -77,7 +77,7 @@ def why_not() -> str | None:
     """Why no cluster can be started here; None if it can."""
     missing = [name for name in PROGRAMS if _find(name) is None]
     if missing:
-        return f"Slurm's programs are not installed (no {', '.join(missing)})"
+        return f"what a cluster takes is not installed (no {', '.join(missing)})"
     if os.geteuid() != 0:
         return "slurmd and munged start jobs for others, which takes root"
     return None
@@ -229,9 +229,10 @@ class Cluster:
     def _daemon(self, name: str, *options: str) -> None:
         # In the foreground, as a child of ours: its number is known, whatever it writes where. In
         # a session of its own: a Control-C for the tests is none for it, and stop() comes later.
+        # If the tests are killed and stop() never comes, the kernel ends it (setpriv).
         with (self.folder / f"{name}.out").open("a") as out:
             self.processes[name] = subprocess.Popen(
-                [_find(name), *options],
+                ["setpriv", "--pdeathsig", "TERM", _find(name), *options],
                 env=os.environ | self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,8 @@ def running_cluster() -> Iterator[pretend.Cluster]:
     reason = pretend.why_not()
     if reason:
         pytest.skip(reason)
+    # A terminated test run ends like an interrupted one: with its cluster.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
     made = pretend.Cluster(folder)
     try:
@@ -36,6 +39,7 @@ def running_cluster() -> Iterator[pretend.Cluster]:
     finally:
         made.stop()
         shutil.rmtree(folder, ignore_errors=True)
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture
