@@ -77,12 +77,12 @@ class Stepper:
 
 
 def arms() -> dict[str, dict]:
-    """Every registered combiner, some variants, and the rivals, by label: arguments of Stepper."""
+    """Every combiner of our own, some variants, and the rivals, by label: arguments of Stepper."""
 
     def sampled(weights, generator):
         return GradAttention(weights, generator, GradAttention.Options(update="sample"))
 
-    made = {n: {"build": kind} for n, kind in COMBINERS.items() if n != "baseline"}
+    made = {n: {"build": kind} for n, kind in COMBINERS.items() if n != "baseline" and ":" not in n}
     made["gradattention(update=sample)"] = {"build": sampled}
     for name in (REFERENCE, "pcgrad"):
         made[f"{name}, every step recorded"] = {"build": COMBINERS[name], "record": True}

@@ -27,15 +27,15 @@ TASKS, SIZE = 3, 60
 NOISE = np.array([0.05, 0.3, 1.0])
 CURVATURES = np.geomspace(0.03, 1.0, SIZE)
 APART = 0.3
-SHARE = 0.03
-LIMIT = 600
+SHARE = 0.05
+LIMIT = 800
 RATES = {
-    "sgd": [0.02, 0.03, 0.045, 0.07, 0.1, 0.15, 0.22, 0.33, 0.5],
-    "adam": [0.008, 0.012, 0.018, 0.027, 0.04, 0.06, 0.09],
+    "sgd": [0.045, 0.07, 0.1, 0.15, 0.22, 0.33, 0.5, 0.75, 1.1],
+    "adam": [0.018, 0.027, 0.04, 0.06, 0.09, 0.13, 0.2, 0.3],
 }
 ARMS = {"equal weights": "addition", "pcgrad": "pcgrad", "gradattention": "gradattention"}
 ATTENTION_RATES = (1e-3, 3e-3, 1e-2)
-TUNING = range(1000, 1006)
+TUNING = range(1000, 1004)
 
 
 @dataclass
