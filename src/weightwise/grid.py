@@ -10,16 +10,15 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from pydantic import ValidationError
-
 from weightwise.code import code_version
 from weightwise.combine import path_label, read_combiner
 from weightwise.config import StudyConfig, TaskConfig, TrainingConfig
+from weightwise.config.variants import variants
 from weightwise.errors import UserError
 
-DEFAULT_VARIANT = "default"
-NO_RESULT = {"device", "record_every"}
-"""Keys of training that change no result: a recorded step is the same step to the bit."""
+NO_RESULT = {"device", "record_every", "trunk_tasks"}
+"""Keys of training that change no result by themselves: a recorded step is the same step to the
+bit, and `head_only` says what `trunk_tasks` means for a run."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +86,18 @@ class Grid:
 
     def __init__(self, study: StudyConfig):
         self.study = study
-        self.variants = _variants(study)
+        self.variants = variants(study)
 
     @cached_property
     def groups(self) -> tuple[tuple[str, ...], ...]:
-        """Groupings, singles first, tasks in the study's order."""
+        """Groupings of any variant, singles first, tasks in the study's order."""
+        found = [group for variant in self.variants for group in self.groups_of(variant)]
+        return tuple(sorted(dict.fromkeys(found), key=lambda group: len(group) > 1))
+
+    def groups_of(self, variant: str) -> tuple[tuple[str, ...], ...]:
+        """Groupings of a variant, singles first, tasks in the study's order."""
         tasks = list(self.study.tasks)
-        chosen = self.study.groupings
+        chosen = self.variants[variant].groupings
         if isinstance(chosen, tuple):
             ordered = [tuple(t for t in tasks if t in group) for group in chosen]
             singles = [(t,) for t in tasks if any(t in group for group in ordered)]
@@ -102,12 +106,12 @@ class Grid:
         sizes = range(1, min(largest, len(tasks)) + 1)
         return tuple(g for size in sizes for g in itertools.combinations(tasks, size))
 
-    def arms(self, group: tuple[str, ...]) -> tuple[Arm, ...]:
-        """The arms of a grouping; a single task has only its baseline."""
+    def arms(self, group: tuple[str, ...], variant: str) -> tuple[Arm, ...]:
+        """The arms of a grouping in a variant; a single task has only its baseline."""
         if len(group) == 1:
             return (Arm("baseline"),)
         arms: list[Arm] = []
-        for combiner in self.study.combiners:
+        for combiner in self.variants[variant].combiners:
             if read_combiner(combiner).type.weighted:
                 arms += [Arm(combiner, a) for a in self._alphas(len(group))]
             else:
@@ -137,7 +141,7 @@ class Grid:
             return cell
         plain_one = read_combiner(cell.arm.combiner).type.equal_weights_as
         if (
-            plain_one not in self.study.combiners
+            plain_one not in self.variants[cell.variant].combiners
             or self.training(cell.variant).clip_norm is not None
         ):
             return cell
@@ -150,8 +154,8 @@ class Grid:
             Cell(group, arm, variant, seed)
             for seed in self.study.seeds
             for variant in self.variants
-            for group in self.groups
-            for arm in self.arms(group)
+            for group in self.groups_of(variant)
+            for arm in self.arms(group, variant)
         )
 
     @cached_property
@@ -184,7 +188,12 @@ class Grid:
 
     def training(self, variant: str) -> TrainingConfig:
         """The training keys of a variant, overrides applied."""
-        return self.variants[variant]
+        return self.variants[variant].training
+
+    def head_only(self, run: Cell) -> frozenset[str]:
+        """The run's tasks that do not train the trunk."""
+        training = self.training(run.variant).trunk_tasks
+        return frozenset() if training is None else frozenset(run.group) - frozenset(training)
 
     def definition(self, run: Cell) -> dict[str, Any]:
         """Everything in the configuration that decides the result of a run, as plain data.
@@ -202,6 +211,8 @@ class Grid:
             "study_seed": study.study_seed,
             "encoder": {"layers": study.encoder.layers, "max_length": study.encoder.max_length},
             "training": self.training(run.variant).model_dump(mode="json", exclude=NO_RESULT),
+            # What it means for this run, so that runs whose tasks all train the trunk are one.
+            "head_only": sorted(self.head_only(run)),
         }
 
     def fingerprint(self, run: Cell) -> str:
@@ -226,21 +237,3 @@ def digest(data: Any) -> str:
     """SHA-256 of canonical JSON."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _variants(study: StudyConfig) -> dict[str, TrainingConfig]:
-    if not study.sweep:
-        return {DEFAULT_VARIANT: study.training}
-    variants = {}
-    for values in itertools.product(*study.sweep.values()):
-        overrides = dict(zip(study.sweep, values, strict=True))
-        name = ",".join(f"{k}={v}" for k, v in overrides.items())
-        try:
-            variants[name] = TrainingConfig.model_validate(study.training.model_dump() | overrides)
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-            raise UserError(f"sweep: {name}: {reason}") from None
-        for other, training in variants.items():
-            if other != name and training == variants[name]:
-                raise UserError(f"sweep: '{name}' and '{other}' are one configuration")
-    return variants

@@ -16,7 +16,6 @@ from weightwise.grid import Cell, Grid
 from weightwise.layout import Layout
 from weightwise.runs import StudyRuns
 from weightwise.tables import Timings, read_table
-from weightwise.train.schedule import steps_of_epoch
 
 # fp32 products of one core, FLOP/s. Only for a first guess; finished runs replace it.
 GUESSED_FLOPS = 6e10
@@ -57,14 +56,13 @@ def planned(study: StudyConfig, layout: Layout) -> tuple[list[PlannedRun], Estim
         return [PlannedRun(run, None, None) for run in grid.runs], _blind_guess(study, grid)
     rows = []
     for run in grid.runs:
-        training = grid.training(run.variant)
-        steps = training.epochs * steps_of_epoch(runs.epoch_length(training), training.batch_size)
+        steps = grid.training(run.variant).epochs * runs.steps_of_epoch(run)
         rows.append(PlannedRun(run, runs.record(run) is not None, steps))
     return rows, _estimate(runs, rows)
 
 
 def _estimate(runs: StudyRuns, rows: list[PlannedRun]) -> Estimate:
-    units = {row.run: row.steps * len(row.run.group) for row in rows}
+    units = {row.run: _batches(runs, row.run) for row in rows}
     waiting = sum(units[row.run] for row in rows if not row.done)
     finished = [row.run for row in rows if row.done]
     if finished:
@@ -93,6 +91,12 @@ def _blind_guess(study: StudyConfig, grid: Grid) -> Estimate:
     )
 
 
+def _batches(runs: StudyRuns, run: Cell) -> float:
+    """Batches of a run, all tasks counted."""
+    training = runs.grid.training(run.variant)
+    return training.epochs * sum(runs.epoch_lengths(run).values()) / training.batch_size
+
+
 def _seconds(runs: StudyRuns, run: Cell) -> float:
     timings = read_table(runs.folder(run) / "timings.parquet", Timings)
     return float((timings["train_seconds"] + timings["score_seconds"]).sum())
@@ -105,7 +109,7 @@ def _flops(runs: StudyRuns, run: Cell) -> float:
     total = 0.0
     for task in run.group:
         tokens, rows = _tokens(runs, task)
-        trained = training.epochs * runs.epoch_length(training)
+        trained = training.epochs * runs.epoch_lengths(run)[task]
         scored = training.epochs * rows["dev"] + rows["test"]
         total += parameters * tokens * (6 * trained + 2 * scored)
     return total

@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from weightwise.config import StudyConfig, TrainingConfig
+from weightwise.config import StudyConfig
 from weightwise.data import tokens
 from weightwise.errors import UserError
 from weightwise.files import read_json
 from weightwise.grid import Cell, Grid
 from weightwise.layout import Layout
 from weightwise.store import RunStore, run_key
-from weightwise.train.schedule import epoch_length
+from weightwise.train.schedule import epoch_lengths, steps_of_epoch
 
 
 class StudyRuns:
@@ -42,10 +42,18 @@ class StudyRuns:
         facts = read_json(self.layout.checks)["encoder"]
         return {k: v for k, v in facts.items() if k.endswith("sha256")}
 
-    def epoch_length(self, training: TrainingConfig) -> int:
-        """Examples of each task in an epoch; the whole study's data decide it."""
+    def epoch_lengths(self, run: Cell) -> dict[str, int]:
+        """Examples of each of the run's tasks in an epoch; the whole study's data decide them."""
+        training = self.grid.training(run.variant)
         sizes = {task: facts["rows"]["train"] for task, facts in self.facts.items()}
-        return epoch_length(training.schedule, sizes, training.examples_per_epoch)
+        lengths = epoch_lengths(training.schedule, sizes, training.examples_per_epoch)
+        return {task: lengths[task] for task in run.group}
+
+    def steps_of_epoch(self, run: Cell) -> int:
+        """Steps of an epoch of the run."""
+        keys = self.grid.training(run.variant)
+        lengths = self.epoch_lengths(run)
+        return steps_of_epoch(keys.schedule, lengths, keys.batch_size, keys.epoch_surgery)
 
     def key(self, run: Cell) -> str:
         """The run's key in the store."""
@@ -54,7 +62,7 @@ class StudyRuns:
                 self.grid.definition(run),
                 {task: self.facts[task]["checksum"] for task in run.group},
                 self._encoder,
-                self.epoch_length(self.grid.training(run.variant)),
+                self.epoch_lengths(run),
             )
         return self._keys[run]
 

@@ -22,7 +22,7 @@ from weightwise.grid import digest
 
 
 def run_key(
-    definition: dict, data: dict[str, str], encoder: dict[str, str], epoch_length: int
+    definition: dict, data: dict[str, str], encoder: dict[str, str], epoch_lengths: dict[str, int]
 ) -> str:
     """Key of a run: 32 hexadecimal digits.
 
@@ -30,13 +30,14 @@ def run_key(
         definition: `Grid.definition` of the run.
         data: checksum of every task's token cache.
         encoder: checksums of the encoder's files.
-        epoch_length: examples of each task in an epoch, which the whole study decides.
+        epoch_lengths: examples of each of the run's tasks in an epoch, which the whole study
+            decides.
     """
     content = {
         "definition": definition,
         "data": data,
         "encoder": encoder,
-        "epoch_length": epoch_length,
+        "epoch_lengths": epoch_lengths,
         "code": code_version(definition["combiner"]),
     }
     return digest(content)[:32]

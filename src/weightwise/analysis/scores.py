@@ -17,8 +17,8 @@ import pyarrow.parquet
 from weightwise.analysis.labels import BASELINE, arm_label, tasks_of
 from weightwise.config.base import nearest
 from weightwise.config.study import exact_decimal
+from weightwise.config.variants import DEFAULT_VARIANT
 from weightwise.errors import UserError
-from weightwise.grid import DEFAULT_VARIANT
 from weightwise.tables import Scores, check
 
 REQUIRED = ("task", "metric", "group", "combiner", "alpha", "score")

@@ -20,6 +20,7 @@ from weightwise.config.combinations import refuse_misfits
 from weightwise.config.sources import EncoderConfig
 from weightwise.config.tasks import TaskConfig
 from weightwise.config.training import TrainingConfig
+from weightwise.config.variants import variants
 
 
 def exact_decimal(value: Any) -> str:
@@ -121,6 +122,9 @@ class StudyConfig(Strict):
     """Keys of training."""
     sweep: dict[str, tuple[Any, ...]] = Field(default={})
     """Training keys with several values each; the study is run for every combination."""
+    arms: dict[Name, dict[str, Any]] = Field(default={})
+    """Named arms: overrides of training keys, of `combiners` and of `groupings`. The study is run
+    for each of them; the first one is what the report compares the others with."""
     threads: Annotated[int, Field(ge=1)] = 1
     """CPU threads of one run. Two runs of one thread are faster than one of two."""
     runs_per_job: Annotated[int, Field(ge=1)] = 1
@@ -200,6 +204,9 @@ class StudyConfig(Strict):
         for text in self.combiners:
             if read_combiner(text).type.weighted and not self.alphas:
                 raise ValueError(f"combiner '{text}' needs `alphas`")
+        if "default" in self.arms:
+            raise ValueError("arms: an arm cannot be called 'default'; choose another name")
+        variants(self)
         if Decimal(self.simplex_step) == 0 or Decimal(1) % Decimal(self.simplex_step) != 0:
             raise ValueError("simplex_step must divide 1, such as 0.25 or 0.2")
         return self

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from weightwise.config.base import Strict
+from weightwise.config.base import Name, Strict
 from weightwise.config.tasks import (
     Decoder,
     Head,
@@ -20,16 +20,31 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
+# Schedules by what makes a step (SPEC section 3).
+ALL_TASKS_A_STEP = ("min_size", "max_size")
+ONE_TASK_A_STEP = ("round_robin", "sequential", "rotating", "weakest_last")
+Schedule = Literal["min_size", "max_size", "round_robin", "sequential", "rotating", "weakest_last"]
+
+
 class TrainingConfig(Strict):
     """How a run trains. Defaults are the pairing paper's (section 5.3)."""
 
     epochs: Annotated[int, Field(ge=1)] = 10
     """Passes; dev is scored after each."""
-    schedule: Literal["min_size", "max_size"] = "min_size"
-    """`min_size`: an epoch ends when the smallest data set of the study is exhausted.
-    `max_size`: when the largest is; smaller ones cycle."""
+    schedule: Schedule = "min_size"
+    """All tasks in every step: `min_size`: an epoch ends when the smallest data set of the study is
+    exhausted; `max_size`: when the largest is; smaller ones cycle. One task a step: `round_robin`:
+    the tasks take turns until the smallest data set of the study is exhausted; `sequential`: all
+    batches of one task, then the next; `rotating`: the same, beginning with another task in every
+    epoch; `weakest_last`: the same, ending with the task of the lowest score on its training
+    data. Except in the first three, every task's epoch is its own data set."""
+    epoch_surgery: bool = False
+    """With one task a step: end every epoch with a PCGrad step on the last batch of every task."""
     examples_per_epoch: Annotated[int, Field(ge=1)] | None = None
     """Cut an epoch to so many examples of each task; null: as the schedule says."""
+    trunk_tasks: tuple[Name, ...] | None = None
+    """Tasks that train the encoder; null: all of them. The others train their heads on it as it
+    is: leave one out, or freeze it by an empty list."""
     batch_size: Annotated[int, Field(ge=1)] = 8
     """Examples of each task in a step."""
     accumulate: Annotated[int, Field(ge=1)] = 1
@@ -86,6 +101,15 @@ class TrainingConfig(Strict):
     record_every: Annotated[int, Field(ge=0)] = 50
     """Record the inner products of the task gradients, by layer block, in every so many steps,
     from the first on; 0: never. Changes no result, so a finished run keeps what it has recorded."""
+
+    @model_validator(mode="after")
+    def _surgery_is_for_one_task_a_step(self) -> TrainingConfig:
+        if self.epoch_surgery and self.schedule not in ONE_TASK_A_STEP:
+            raise ValueError(
+                f"epoch_surgery needs a schedule of one task a step: {', '.join(ONE_TASK_A_STEP)}; "
+                f"'{self.schedule}' has all tasks in every step, so use the combiner pcgrad"
+            )
+        return self
 
     @model_validator(mode="after")
     def _decoders_are_for_two_vectors(self) -> TrainingConfig:

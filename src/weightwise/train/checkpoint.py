@@ -27,7 +27,7 @@ from weightwise.train.scoring import Scored
 if TYPE_CHECKING:
     from weightwise.train.loop import Training
 
-FORMAT = 1
+FORMAT = 2
 TABLES = ("epochs", "steps", "gramians", "step_times", "timings")
 # After an epoch a checkpoint is written unless writing would cost more than this share of the time
 # that it saves. The first one's cost is guessed from a slow disk.
@@ -83,12 +83,13 @@ class Checkpoints:
     def load(self, run: Training) -> bool:
         """Put the run where its newest fitting checkpoint was; False: it starts from nothing."""
         self.size = 3 * sum(p.numel() * p.element_size() for p in run.model.parameters())
-        untouched = run.combiner.state()
+        untouched = {name: combiner.state() for name, combiner in run.combiners.items()}
         for place in sorted(self.folder.glob("step-*"), key=_number, reverse=True):
             try:
                 self._load(place, run)
             except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-                run.combiner.restore(untouched)
+                for name, combiner in run.combiners.items():
+                    combiner.restore(untouched[name])
                 run.progress.note(f"{place}: cannot be gone on from ({error}); left aside")
                 with contextlib.suppress(OSError):
                     place.rename(place.with_name(f"unusable-{place.name}"))
@@ -140,10 +141,13 @@ def state_of(run: Training) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
                 tensors[f"best/{task}/{part}"] = torch.from_numpy(getattr(dev, part))
         numbers = {name: None if np.isnan(x) else float(x) for name, x in _numbers(dev).items()}
         best[task] = numbers | {"epoch": run.tables.best_epoch[task]}
-    memory = run.combiner.state()
-    for name, value in memory.items():
-        if isinstance(value, np.ndarray):
-            tensors[f"combiner/{name}"] = torch.from_numpy(value)
+    memories = {}
+    for name, combiner in run.combiners.items():
+        memory = combiner.state()
+        for part, value in memory.items():
+            if isinstance(value, np.ndarray):
+                tensors[f"combiner/{name}/{part}"] = torch.from_numpy(value)
+        memories[name] = {k: v for k, v in memory.items() if not isinstance(v, np.ndarray)}
     state = {
         "epoch": run.epoch,
         "taken": run.taken,
@@ -152,7 +156,8 @@ def state_of(run: Training) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         "device": run.inputs.device.type,
         "snapshots": list(run.snapshots),
         "best": best,
-        "combiner": {k: v for k, v in memory.items() if not isinstance(v, np.ndarray)},
+        "weakest": run.weakest,
+        "combiners": memories,
     }
     return {name: tensor.contiguous() for name, tensor in tensors.items()}, state
 
@@ -161,7 +166,7 @@ def restore(run: Training, tensors: dict[str, torch.Tensor], state: dict[str, An
     """Put a fresh run where `state_of` was.
 
     Raises:
-        KeyError, TypeError, ValueError: they do not fit the run. Nothing but its combiner may have
+        KeyError, TypeError, ValueError: they do not fit the run. Nothing but its combiners may have
             changed then.
     """
     epoch, taken = int(state["epoch"]), int(state["taken"])
@@ -177,14 +182,20 @@ def restore(run: Training, tensors: dict[str, torch.Tensor], state: dict[str, An
         for task, generator in run.generators.items()
     }
     best = {task: _scored(tensors, task, found) for task, found in state["best"].items()}
-    arrays = {
-        name.removeprefix("combiner/"): tensor.cpu().numpy()
-        for name, tensor in tensors.items()
-        if name.startswith("combiner/")
-    }
+    memories = {}
+    for name in run.combiners:
+        prefix = f"combiner/{name}/"
+        arrays = {k: t.cpu().numpy() for k, t in tensors.items() if k.startswith(prefix)}
+        memories[name] = state["combiners"][name] | {
+            key.removeprefix(prefix): array for key, array in arrays.items()
+        }
+    weakest = state["weakest"]
+    if weakest is not None and weakest not in run.inputs.tasks:
+        raise ValueError(f"{weakest!r} is no task of this run")
     best_epoch = {task: int(found["epoch"]) for task, found in state["best"].items()}
     seconds = float(state["seconds"])
-    run.combiner.restore(state["combiner"] | arrays)
+    for name, combiner in run.combiners.items():
+        combiner.restore(memories[name])
     run.model.load_state_dict(model)
     with torch.no_grad():
         for moment, kept in moments:
@@ -194,7 +205,7 @@ def restore(run: Training, tensors: dict[str, torch.Tensor], state: dict[str, An
     run.snapshots = snapshots
     run.tables.best = {task: {"dev": scored} for task, scored in best.items()}
     run.tables.best_epoch = best_epoch
-    run.epoch, run.taken, run.seconds = epoch, taken, seconds
+    run.epoch, run.taken, run.seconds, run.weakest = epoch, taken, seconds, weakest
 
 
 def _model_in(tensors: dict, prefix: str, run: Training) -> dict[str, torch.Tensor]:

@@ -7,7 +7,7 @@ this one engine serves addition and gradient surgery alike.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -91,13 +91,15 @@ class Engine:
         combiner: Combiner,
         generators: dict[str, torch.Generator],
         record_every: int = 0,
+        head_only: frozenset[str] = frozenset(),
     ):
         """Args: the model; the combiner; every task's source of dropout; record steps 1, 1 + N,
-        1 + 2N, ... (0: none)."""
+        1 + 2N, ... (0: none); tasks that train their heads and leave the trunk alone."""
         self.model = model
         self.combiner = combiner
         self.generators = generators
         self.record_every = record_every
+        self.head_only = head_only
         self.table = model.encoder.word_embeddings.weight
         named = [(n, p) for n, p in model.trunk_parameters() if p is not self.table]
         self.trunk = [p for _, p in named]
@@ -126,18 +128,20 @@ class Engine:
             parameter.grad = None
         recorded = self.record_every > 0 and (number - 1) % self.record_every == 0
         record = (self._fixed if self.combiner.fixed else self._surgery)(given, recorded)
-        if self._last_used is not None:
-            self._table_gradient.index_fill_(0, self._last_used, 0.0)
-        self._table_gradient.index_copy_(0, given.used, given.rows.grad)
-        self._last_used = given.used
-        self.table.grad = self._table_gradient
+        if given.rows.grad is not None:  # else no task of the step trains the trunk
+            if self._last_used is not None:
+                self._table_gradient.index_fill_(0, self._last_used, 0.0)
+            self._table_gradient.index_copy_(0, given.used, given.rows.grad)
+            self._last_used = given.used
+            self.table.grad = self._table_gradient
         return record
 
     def _backward(self, given: StepBatches, task: str, weight: float) -> torch.Tensor:
         """Add `weight` times a task's gradient to every `.grad`; the task's mean loss."""
         total = None
         for batch, words, share in given.of(task):
-            loss = self.model.loss(task, batch, self.generators[task], words)
+            alone = task in self.head_only
+            loss = self.model.loss(task, batch, self.generators[task], words, detach=alone)
             (loss * (weight * share)).backward()
             mean = loss.detach() * share
             total = mean if total is None else total + mean
@@ -176,19 +180,27 @@ class Engine:
         shared = [given.rows, *self.trunk]
         losses: list[torch.Tensor] = []
         gradients: list[list[torch.Tensor]] = []
+        together = [k for k, task in enumerate(given.parts) if task not in self.head_only]
         for task in given.parts:
             losses.append(self._backward(given, task, 1.0))
-            gradients.append(gradients_of(shared))
-            for tensor in shared:
-                tensor.grad = None
+            if task not in self.head_only:
+                gradients.append(gradients_of(shared))
+                for tensor in shared:
+                    tensor.grad = None
+        tasks = len(given)
+        if not together:
+            values, *_ = self._to_host(given, losses)
+            nothing = np.full(tasks, np.nan)
+            return StepRecord(values, np.zeros(tasks), nothing, float("nan"), acted=False)
         sample = None
         if self.combiner.reads_gradients:
             reader = self._coordinate_reader()
             sample = torch.stack([reader.read(g, given.used) for g in gradients])
-        values, products, sampled = self._to_host(given, losses, gradients, sample)
-        gramian = assemble(products, len(given))
+        owners = [task for task in given.parts if task not in self.head_only]
+        values, products, sampled = self._to_host(given, losses, gradients, sample, owners)
+        gramian = assemble(products, len(together))
         looked_at = () if sampled is None else (sampled,)
-        weights = self.combiner(gramian, values, *looked_at)
+        weights = self.combiner(gramian, values[together], *looked_at)
         combined = gradients[0]
         if weights[0] != 1.0:
             torch._foreach_mul_(combined, float(weights[0]))
@@ -199,8 +211,9 @@ class Engine:
         acted = not np.allclose(weights, weights[0], rtol=1e-12, atol=1e-12)
         gramians = {}
         if self.record_every > 0:
-            gramians = self._gramians(products, len(given)) if recorded else {ALL: gramian}
-        return self._record(values, weights, gramian, gramians, acted)
+            gramians = self._gramians(products, len(together)) if recorded else {ALL: gramian}
+        record = self._record(values, weights, gramian, gramians, acted)
+        return record if len(together) == tasks else widened(record, together, tasks)
 
     def _coordinate_reader(self) -> CoordinateReader:
         """The reader of the coordinates that the combiner chose, or was restored with."""
@@ -216,9 +229,11 @@ class Engine:
         losses: list[torch.Tensor],
         gradients: list[list[torch.Tensor]] | None = None,
         sample: torch.Tensor | None = None,
+        owners: Sequence[str] | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """Losses [K], `inner_products` [pairs, P] and sampled gradients [K, m] as NumPy arrays,
-        float64, in one transfer; None for what was not given.
+        float64, in one transfer; None for what was not given. `owners` names the tasks of the
+        gradients, by default all of them.
 
         Raises:
             Diverged: a loss or a gradient is not finite. (A gradient whose squared norm is beyond
@@ -235,8 +250,8 @@ class Engine:
             if not np.isfinite(value):
                 raise Diverged(f"the loss of task {task} is {value}")
         if products is not None:
-            squares = np.diag(assemble(products, len(given)))
-            for task, square in zip(given.parts, squares, strict=True):
+            squares = np.diag(assemble(products, len(gradients)))
+            for task, square in zip(owners or given.parts, squares, strict=True):
                 if not np.isfinite(square):
                     raise Diverged(f"the gradient of task {task} is not finite")
         return values, products, sample
@@ -257,6 +272,23 @@ class Engine:
         return StepRecord(
             losses, weights, cosines, update_cosine(gramian, weights), acted, gramians
         )
+
+
+def widened(record: StepRecord, places: Sequence[int], tasks: int) -> StepRecord:
+    """The record of a step for all of its tasks, from that for those in `places`: the others, which
+    train their heads alone, have weight zero and no gradient of the trunk (NaN)."""
+
+    def wide(values: np.ndarray, filling: float) -> np.ndarray:
+        found = np.full((tasks,) * values.ndim, filling)
+        found[np.ix_(*[places] * values.ndim)] = values
+        return found
+
+    return replace(
+        record,
+        weights=wide(record.weights, 0.0),
+        cosines=wide(record.cosines, np.nan),
+        gramians={block: wide(gramian, np.nan) for block, gramian in record.gramians.items()},
+    )
 
 
 def gradients_of(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:

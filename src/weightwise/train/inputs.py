@@ -72,6 +72,9 @@ class Prepared(StudyRuns):
         training = self.grid.training(run.variant)
         device = choose_device(training.device)
         weights = run.arm.weights(len(run.group)) if len(run.group) > 1 else None
+        # Scores on the training data say which task is the weakest.
+        ranked = training.schedule == "weakest_last" and len(run.group) > 1
+        splits = ("train", "dev", "test") if ranked else ("dev", "test")
         framing = {task: self.framing(task, training) for task in run.group}
         return RunInputs(
             tasks={task: self.study.tasks[task] for task in run.group},
@@ -80,15 +83,16 @@ class Prepared(StudyRuns):
             weights=None if weights is None else tuple(float(w) for w in weights),
             seed=run.seed,
             study_seed=self.study.study_seed,
-            epoch_length=self.epoch_length(training),
+            epoch_lengths=self.epoch_lengths(run),
             train={task: self.splits[task]["train"] for task in run.group},
             framing=framing,
             scoring={
                 (task, split): self.scoring(task, split, framing[task], device)
                 for task in run.group
-                for split in ("dev", "test")
+                for split in splits
                 if split in self.splits[task]
             },
+            head_only=self.grid.head_only(run),
             device=device,
             bf16=choose_bf16(training.precision, device),
         )

@@ -25,6 +25,7 @@ from weightwise.train.schedule import (
     batches_of_epoch,
     examples_of_epoch,
     micro_batches,
+    plan_of_epoch,
     rate_factor,
     steps_of_epoch,
 )
@@ -35,7 +36,8 @@ from weightwise.train.scoring import Scored, score_split
 class RunInputs:
     """Everything that one run needs; the loop reads nothing else.
 
-    `train` and `framing` by task; `scoring` by (task, split), split one of dev, test.
+    `train` and `framing` by task; `scoring` by (task, split), split one of train, dev, test;
+    `head_only` names tasks that do not train the trunk.
     """
 
     tasks: dict[str, TaskConfig]
@@ -44,12 +46,13 @@ class RunInputs:
     weights: tuple[float, ...] | None
     seed: int
     study_seed: int
-    epoch_length: int
+    epoch_lengths: dict[str, int]
     train: dict[str, TokenisedSplit]
     framing: dict[str, Framing]
     scoring: dict[tuple[str, str], list[Batch]]
     device: torch.device
     bf16: bool
+    head_only: frozenset[str] = frozenset()
 
 
 class Stopped(Exception):
@@ -86,17 +89,20 @@ class Training:
         self.tables = RunTables()
         set_product_dtype(model.encoder, inputs.bf16)
         self.generators = _dropout_generators(inputs)
-        self.combiner = make_combiner(
-            inputs.combiner,
-            inputs.weights,
-            numpy_generator(inputs.study_seed, inputs.seed, "combiner"),
-        )
-        self.engine = Engine(model, self.combiner, self.generators, keys.record_every)
-        self.optimiser = _optimiser(model, keys, self.combiner)
+        self.combiners = {"arm": _combiner(inputs, inputs.combiner, "combiner")}
+        if keys.epoch_surgery and len(inputs.tasks) > 1:
+            self.combiners["surgery"] = _combiner(inputs, "pcgrad", "surgery")
+        self.engines = {
+            name: Engine(model, combiner, self.generators, keys.record_every, inputs.head_only)
+            for name, combiner in self.combiners.items()
+        }
+        self.optimiser = _optimiser(model, keys, self.combiners["arm"])
         self.trunk = [p for _, p in model.trunk_parameters()]
         # Weights of the epochs that are some task's best so far, but for the last epoch's.
         self.snapshots: dict[int, dict[str, torch.Tensor]] = {}
-        self.per_epoch = steps_of_epoch(inputs.epoch_length, keys.batch_size)
+        self.per_epoch = steps_of_epoch(
+            keys.schedule, inputs.epoch_lengths, keys.batch_size, keys.epoch_surgery
+        )
         self.total = self.per_epoch * keys.epochs
         self.epoch = 1
         """The epoch that is being trained."""
@@ -104,6 +110,8 @@ class Training:
         """Steps of that epoch that are done."""
         self.seconds = 0.0
         """Seconds that they took."""
+        self.weakest: str | None = None
+        """The task with the lowest score on its training data after the last epoch."""
 
     @property
     def step(self) -> int:
@@ -154,19 +162,18 @@ class Training:
     def _train_epoch(self, checkpoints: Checkpoints | None, stop: Callable[[], str | None]) -> None:
         """Take the steps of the epoch that are left."""
         inputs, keys = self.inputs, self.inputs.training
-        orders = [order[self.taken :] for order in _orders(inputs, self.epoch)]
-        for positions in zip(*orders, strict=True):
+        for positions in self._plan()[self.taken :]:
             started = time.perf_counter()
             batches = {
                 task: [
                     make_batch(inputs.train[task], part, inputs.framing[task]).to(inputs.device)
                     for part in micro_batches(index, keys.accumulate)
                 ]
-                for task, index in zip(inputs.tasks, positions, strict=True)
+                for task, index in positions.items()
             }
             number = self.step + 1
             try:
-                record = self.engine.step(batches, number)
+                record = self._engine(len(batches)).step(batches, number)
             except Diverged as error:
                 raise Diverged(
                     f"{error} in step {number} of {self.total} (epoch {self.epoch}): lower the "
@@ -178,7 +185,7 @@ class Training:
             self.optimiser.step(factor)
             self.optimiser.zero()
             seconds = time.perf_counter() - started
-            tasks, tables = list(inputs.tasks), self.tables
+            tasks, tables = list(batches), self.tables
             tables.steps += step_rows(tasks, record, number, self.epoch)
             tables.gramians += gramian_rows(tasks, record, number, self.epoch)
             tables.step_times.append({"step": number, "seconds": seconds})
@@ -186,6 +193,27 @@ class Training:
             self.seconds += seconds
             self.progress.step(number, self.epoch, record)
             self._keep(checkpoints, stop)
+
+    def _plan(self) -> list[dict[str, np.ndarray]]:
+        """The steps of the epoch."""
+        keys = self.inputs.training
+        batches = _batches(self.inputs, self.epoch)
+        return plan_of_epoch(keys.schedule, batches, self.epoch, self.weakest, keys.epoch_surgery)
+
+    def _engine(self, tasks: int) -> Engine:
+        """The engine of a step with so many tasks: several of them in one step where each has its
+        own make the step of the epoch's surgery."""
+        surgery = "surgery" in self.engines and tasks > 1
+        return self.engines["surgery" if surgery else "arm"]
+
+    def _weakest(self) -> str:
+        """The task with the lowest score on its training data (bertram, section 5.3)."""
+        inputs = self.inputs
+        scores = {
+            task: score_split(self.model, task, inputs.scoring[task, "train"], config.score_name)
+            for task, config in inputs.tasks.items()
+        }
+        return min(scores, key=lambda task: np.nan_to_num(scores[task].score, nan=-2))
 
     def _finish_epoch(self) -> None:
         """Score dev, note what is best so far, go to the next epoch."""
@@ -221,6 +249,8 @@ class Training:
                     "best": better[task],
                 }
             )
+        if inputs.training.schedule == "weakest_last" and len(inputs.tasks) > 1:
+            self.weakest = self._weakest()
         for old in set(self.snapshots) - set(tables.best_epoch.values()):
             del self.snapshots[old]
         tables.timings.append(
@@ -272,21 +302,17 @@ def _optimiser(model: MultiTaskModel, keys: TrainingConfig, combiner: Combiner) 
     return optimiser
 
 
-def _orders(inputs: RunInputs, epoch: int) -> list[list[np.ndarray]]:
+def _combiner(inputs: RunInputs, name: str, purpose: str) -> Combiner:
+    generator = numpy_generator(inputs.study_seed, inputs.seed, purpose)
+    weights = inputs.weights if name == inputs.combiner else None
+    return make_combiner(name, weights, generator)
+
+
+def _batches(inputs: RunInputs, epoch: int) -> dict[str, list[np.ndarray]]:
     """For every task its batches of the epoch, as positions in its training split."""
-    return [
-        list(
-            batches_of_epoch(
-                examples_of_epoch(
-                    task,
-                    len(inputs.train[task]),
-                    inputs.epoch_length,
-                    epoch,
-                    inputs.study_seed,
-                    inputs.seed,
-                ),
-                inputs.training.batch_size,
-            )
-        )
-        for task in inputs.tasks
-    ]
+    found = {}
+    for task in inputs.tasks:
+        size, length = len(inputs.train[task]), inputs.epoch_lengths[task]
+        order = examples_of_epoch(task, size, length, epoch, inputs.study_seed, inputs.seed)
+        found[task] = batches_of_epoch(order, inputs.training.batch_size)
+    return found

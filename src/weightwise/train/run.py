@@ -211,7 +211,7 @@ def _record(
         "id": run.id,
         "definition": prepared.grid.definition(run),
         "data": {task: prepared.facts[task]["checksum"] for task in run.group},
-        "epoch_length": inputs.epoch_length,
+        "epoch_lengths": inputs.epoch_lengths,
         "code": code_version(run.arm.combiner),
         "scores": scores,
         "precision": "bf16" if inputs.bf16 else "fp32",

@@ -118,6 +118,30 @@ def test_every_memory_of_a_combiner_is_in_the_checkpoint(prepared, combiner):
     assert tables(stopped, key) == tables(whole, key)
 
 
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"schedule": "weakest_last", "epoch_surgery": True},
+        {"schedule": "rotating"},
+        {"schedule": "round_robin", "trunk_tasks": ["SEN"]},
+    ],
+)
+@pytest.mark.parametrize("steps", [7, 23])
+def test_schedules_go_on_where_they_were(prepared, training, steps):
+    keys = {
+        "groupings": {"up_to": 3},
+        "combiners": ["addition"],
+        "training": {"epochs": 3} | training,
+    }
+    whole, stopped = prepared(**keys), prepared(**keys)
+    run = next(r for r in whole.grid.runs if len(r.group) == 3)
+    key, _ = execute(whole, run)
+    with pytest.raises(Stopped):
+        execute(stopped, run, stop=After(steps))
+    execute(stopped, run)
+    assert tables(stopped, key) == tables(whole, key)
+
+
 def test_steps_are_not_taken_twice(prepared):
     study = prepared(**KEYS)
     stop_after(study, 4)
@@ -190,7 +214,8 @@ def bad_table(place: Path) -> None:
         (edit(key="0" * 32), "another run's"),
         (edit(bf16=True), "another precision"),
         (edit(epoch=99), "does not exist in this run"),
-        (edit(combiner={"generator": {"bit_generator": "MT19937"}}), "."),
+        (edit(combiners={"arm": {"generator": {"bit_generator": "MT19937"}}}), "."),
+        (edit(weakest="OTHER"), "no task of this run"),
     ],
 )
 def test_a_spoilt_checkpoint_is_left_aside_with_a_word(prepared, undisturbed, spoil, reason):

@@ -141,9 +141,9 @@ def test_a_name_from_elsewhere_stays_what_it_is():
 
 def test_weighted_combiners_spread_over_the_weights(grid):
     found = grid(groupings={"up_to": 3}, alphas=[0.3, 0.5], combiners=["pcgrad", "pcgrad_alpha"])
-    labels = [arm.label for arm in found.arms(("SEN", "PAR"))]
+    labels = [arm.label for arm in found.arms(("SEN", "PAR"), "default")]
     assert labels == ["pcgrad", "pcgrad_alpha-0.3", "pcgrad_alpha-0.5"]
-    triples = found.arms(("SEN", "PAR", "SIM"))
+    triples = found.arms(("SEN", "PAR", "SIM"), "default")
     assert Arm("pcgrad_alpha", "0.25,0.25,0.5") in triples
     assert len(triples) == 1 + 3
 
@@ -166,7 +166,8 @@ def test_definition_tells_options_apart_and_keeps_what_was(grid):
     assert definitions["cagrad(c=0.5)"]["combiner"] == "cagrad(c=0.5)"
     assert len({found.fingerprint(c) for c in pairs}) == len(pairs)
     assert set(definitions["pcgrad"]) == {
-        *("group", "tasks", "combiner", "weights", "seed", "study_seed", "encoder", "training")
+        *("group", "tasks", "combiner", "weights", "seed", "study_seed", "encoder", "training"),
+        "head_only",
     }
 
 

@@ -233,8 +233,8 @@ def test_gradient_that_is_not_finite_names_its_task(model):
     made = model(double=False)
     loss = made.loss
 
-    def poisoned(task, *arguments):
-        value = loss(task, *arguments)
+    def poisoned(task, *arguments, **keys):
+        value = loss(task, *arguments, **keys)
         if task == "SIM":
             value.register_hook(lambda grad: grad * float("inf"))
         return value

@@ -427,8 +427,8 @@ def test_gradient_that_is_not_finite_names_its_task_where_recorded(model, combin
     made = model(double=False)
     loss = made.loss
 
-    def poisoned(task, *arguments):
-        value = loss(task, *arguments)
+    def poisoned(task, *arguments, **keys):
+        value = loss(task, *arguments, **keys)
         if task == "PAR":
             value.register_hook(lambda grad: grad * float("nan"))
         return value

@@ -83,7 +83,7 @@ def test_run_leaves_tables_a_record_and_a_marker(prepared):
     }
     record = result["record"]
     assert record["status"] == "done"
-    assert record["epoch_length"] == 41
+    assert record["epoch_lengths"] == {"SEN": 41, "PAR": 41}
     assert record["key"] == result["key"]
     assert record["precision"] == "fp32"
     marker = study.layout.done(run, study.grid.fingerprint(run))

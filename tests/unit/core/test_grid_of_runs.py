@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from core_helpers import make_study
+from pydantic import ValidationError
 
 from weightwise.errors import UserError
 from weightwise.grid import Arm, Grid
@@ -115,7 +116,7 @@ def test_sweep_runs_every_combination(grid):
 
 
 def test_sweep_value_that_does_not_fit_is_refused(grid):
-    with pytest.raises(UserError, match="sweep: epochs=0"):
+    with pytest.raises(ValidationError, match="sweep: epochs=0: epochs: "):
         grid(sweep={"epochs": [1, 0]})
 
 
@@ -220,3 +221,80 @@ def test_weights_belong_to_their_tasks(grid, tmp_path):
     other = reordered(tmp_path)
     swapped = other.run("PAR+SEN/unitary-0.3/default/seed-1")
     assert other.fingerprint(swapped) != fingerprint(grid)
+
+
+ARMS = {
+    "baseline": {"schedule": "round_robin", "combiners": ["addition"]},
+    "surgery": {"combiners": ["pcgrad"]},
+    "longer": {
+        "schedule": "sequential",
+        "combiners": ["addition"],
+        "groupings": [["SEN", "SIM"]],
+        "epochs": 5,
+        "epoch_surgery": True,
+    },
+}
+
+
+def test_named_arms_override_training_combiners_and_groupings(grid):
+    found = grid(arms=ARMS, groupings={"up_to": 3}, combiners=["addition", "pcgrad"])
+    assert list(found.variants) == list(ARMS)
+    assert found.training("longer").epochs == 5
+    assert found.training("surgery").schedule == "min_size"
+    arms = {
+        variant: {c.arm.label for c in found.cells if c.variant == variant and len(c.group) > 1}
+        for variant in ARMS
+    }
+    assert arms == {"baseline": {"addition"}, "surgery": {"pcgrad"}, "longer": {"addition"}}
+    groups = {c.group for c in found.cells if c.variant == "longer"}
+    assert groups == {("SEN",), ("SIM",), ("SEN", "SIM")}
+    assert ("SEN", "PAR", "SIM") in {c.group for c in found.cells if c.variant == "surgery"}
+    assert "SEN+SIM/addition/longer/seed-1" in {c.id for c in found.runs}
+
+
+def test_arms_cross_with_sweeps(grid):
+    found = grid(arms=ARMS, sweep={"dropout": [0.1, 0.3]})
+    assert set(found.variants) == {f"{a},dropout={d}" for a in ARMS for d in (0.1, 0.3)}
+    assert found.training("longer,dropout=0.3").dropout == 0.3
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        ({"arms": {"a": {"epoch": 3}}}, "arms.a: unknown key 'epoch'; did you mean 'epochs'?"),
+        ({"arms": {"a": {"epochs": 0}}}, "arms.a: epochs: Input should be greater"),
+        ({"arms": {"a": {"combiners": ["pcgard"]}}}, "arms.a: .*did you mean 'pcgrad'?"),
+        ({"arms": {"a": {"groupings": [["SEN", "SIN"]]}}}, "arms.a: groupings: unknown task 'SIN'"),
+        ({"arms": {"a": {"trunk_tasks": ["SIN"]}}}, "arms.a: trunk_tasks: unknown task 'SIN'"),
+        ({"arms": {"a": {"pair": "joint", "decoder": "product"}}}, "arms.a: .*pair: siamese"),
+        ({"arms": {"a": {}, "b": {}}}, "'b' and 'a' are one configuration"),
+        ({"arms": {"default": {}}}, "an arm cannot be called 'default'"),
+        (
+            {"arms": {"a": {"epochs": 2}}, "sweep": {"epochs": [1, 2]}},
+            "arms.a: 'epochs' is swept, too",
+        ),
+        (
+            {"training": {"schedule": "round_robin"}, "combiners": ["addition", "pcgrad"]},
+            "combiner 'pcgrad' needs all tasks in one step, and schedule 'round_robin'",
+        ),
+        ({"training": {"epoch_surgery": True}}, "epoch_surgery needs a schedule of one task"),
+        (
+            {"training": {"trunk_tasks": ["SEN"]}, "combiners": ["pcgrad_alpha"]},
+            "combiner 'pcgrad_alpha' weighs all tasks .* `trunk_tasks`",
+        ),
+    ],
+)
+def test_arms_that_cannot_be_are_refused_by_name(grid, keys, reason):
+    with pytest.raises(ValidationError, match=reason):
+        grid(**keys)
+
+
+def test_left_out_task_tells_runs_apart_only_where_it_plays_a_part(grid):
+    found = grid(arms={"all": {}, "without": {"trunk_tasks": ["SEN", "PAR"]}})
+
+    def marks(run: str) -> set[str]:
+        names = ("all", "without")
+        return {found.fingerprint(found.run(f"{run}/{name}/seed-1")) for name in names}
+
+    assert len(marks("SEN/baseline")) == len(marks("SEN+PAR/pcgrad")) == 1
+    assert len(marks("SIM/baseline")) == len(marks("SEN+SIM/pcgrad")) == 2

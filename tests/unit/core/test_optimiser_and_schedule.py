@@ -10,9 +10,10 @@ from torch import nn
 from weightwise.train.optimiser import AdamW
 from weightwise.train.schedule import (
     batches_of_epoch,
-    epoch_length,
+    epoch_lengths,
     examples_of_epoch,
     micro_batches,
+    plan_of_epoch,
     rate_factor,
     steps_of_epoch,
 )
@@ -159,11 +160,70 @@ def test_sampling_everything_is_plain_adamw():
 SIZES = {"A": 30, "B": 13, "C": 21}
 
 
-def test_epoch_length_is_the_studys():
-    assert epoch_length("min_size", SIZES, None) == 13
-    assert epoch_length("max_size", SIZES, None) == 30
-    assert epoch_length("min_size", SIZES, 8) == 8
-    assert epoch_length("min_size", SIZES, 20) == 13
+@pytest.mark.parametrize(
+    ("schedule", "limit", "lengths"),
+    [
+        ("min_size", None, [13, 13, 13]),
+        ("max_size", None, [30, 30, 30]),
+        ("min_size", 8, [8, 8, 8]),
+        ("min_size", 20, [13, 13, 13]),
+        ("round_robin", None, [13, 13, 13]),
+        ("sequential", None, [30, 13, 21]),
+        ("rotating", 20, [20, 13, 20]),
+        ("weakest_last", None, [30, 13, 21]),
+    ],
+)
+def test_epoch_lengths_are_the_studys(schedule, limit, lengths):
+    assert list(epoch_lengths(schedule, SIZES, limit).values()) == lengths
+
+
+def plan(schedule: str, epoch: int = 1, **keys) -> list[dict[str, list[int]]]:
+    """The steps of an epoch of A (5 rows), B (3) and C (4) in batches of 2, or of 3 rows each."""
+    sizes = {"A": 5, "B": 3, "C": 4}
+    if schedule in ("min_size", "max_size", "round_robin"):
+        sizes = dict.fromkeys(sizes, 3)
+    batches = {t: batches_of_epoch(np.arange(n), 2) for t, n in sizes.items()}
+    steps = plan_of_epoch(schedule, batches, epoch, **keys)
+    surgery = keys.get("surgery", False)
+    assert len(steps) == steps_of_epoch(schedule, sizes, 2, surgery)
+    return [{task: index.tolist() for task, index in step.items()} for step in steps]
+
+
+def test_all_tasks_make_a_step():
+    assert plan("min_size") == [{t: [0, 1] for t in "ABC"}, {t: [2] for t in "ABC"}]
+
+
+def test_round_robin_takes_turns():
+    steps = plan("round_robin")
+    assert [next(iter(step)) for step in steps] == list("ABCABC")
+    assert steps[0] == {"A": [0, 1]}
+    assert steps[5] == {"C": [2]}
+
+
+def order_of(steps: list[dict]) -> str:
+    return "".join(next(iter(step)) for step in steps)
+
+
+def test_one_task_after_the_other():
+    assert order_of(plan("sequential", 1)) == order_of(plan("sequential", 2)) == "AAABBCC"
+    assert [order_of(plan("rotating", e)) for e in (1, 2, 3, 4)] == [
+        "AAABBCC",
+        "BBCCAAA",
+        "CCAAABB",
+        "AAABBCC",
+    ]
+    assert order_of(plan("weakest_last")) == "AAABBCC"
+    assert order_of(plan("weakest_last", 2, weakest="A")) == "BBCCAAA"
+    assert order_of(plan("weakest_last", 2, weakest="B")) == "AAACCBB"
+    assert plan("sequential")[2] == {"A": [4]}
+
+
+def test_an_epoch_can_end_with_the_last_batches_of_all():
+    steps = plan("rotating", 2, surgery=True)
+    assert steps[-1] == {"A": [4], "B": [2], "C": [2, 3]}
+    assert order_of(steps[:-1]) == "BBCCAAA"
+    alone = {"A": batches_of_epoch(np.arange(5), 2)}
+    assert len(plan_of_epoch("sequential", alone, 1, surgery=True)) == 3
 
 
 def test_larger_set_is_sampled_without_repeats():
@@ -201,9 +261,9 @@ def test_epoch_is_sampled_afresh():
 def test_batches_and_the_last_one():
     batches = list(batches_of_epoch(np.arange(13), 5))
     assert [b.tolist() for b in batches] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11, 12]]
-    assert steps_of_epoch(13, 5) == 3
-    assert steps_of_epoch(15, 5) == 3
-    assert steps_of_epoch(1, 5) == 1
+    assert steps_of_epoch("min_size", {"A": 13, "B": 13}, 5) == 3
+    assert steps_of_epoch("min_size", {"A": 15}, 5) == 3
+    assert steps_of_epoch("max_size", {"A": 1}, 5) == 1
 
 
 def test_micro_batches_cover_the_batch_in_order():

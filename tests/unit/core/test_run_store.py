@@ -151,7 +151,7 @@ def test_key_changes_with_every_part():
         "definition": {"a": 1, "combiner": "addition"},
         "data": {"SEN": "x"},
         "encoder": {"sha256": "y"},
-        "epoch_length": 3,
+        "epoch_lengths": {"SEN": 3},
     }
     first = run_key(**parts)
     assert first == run_key(**parts)
@@ -161,7 +161,7 @@ def test_key_changes_with_every_part():
         {"definition": {"a": 1, "combiner": "pcgrad"}},
         {"data": {"SEN": "z"}},
         {"encoder": {"sha256": "z"}},
-        {"epoch_length": 4},
+        {"epoch_lengths": {"SEN": 4}},
     ):
         assert run_key(**(parts | change)) != first
 

@@ -1,0 +1,122 @@
+"""The variants of a study: named arms of its configuration crossed with swept keys."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from weightwise.combine import read_combiner
+from weightwise.config.base import nearest
+from weightwise.config.combinations import refuse_misfits
+from weightwise.config.training import ONE_TASK_A_STEP, TrainingConfig
+
+if TYPE_CHECKING:
+    from weightwise.config.study import StudyConfig
+
+DEFAULT_VARIANT = "default"
+# Keys of the study that an arm can override beside those of training.
+STUDY_KEYS = ("combiners", "groupings")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The training keys of a variant, and the combiners and groupings that are run with them."""
+
+    training: TrainingConfig
+    combiners: tuple[str, ...]
+    groupings: Any
+
+
+def variants(study: StudyConfig) -> dict[str, Variant]:
+    """All variants by name: `default`, the arms, `key=value` of a sweep, or arm and sweep.
+
+    Raises:
+        ValueError: an override is unknown or does not fit; two variants are one configuration; a
+            schedule cannot have a combiner, or a training key names an unknown task.
+    """
+    found: dict[str, Variant] = {}
+    for arm, overrides in (study.arms or {"": {}}).items():
+        for swept in _swept(study.sweep):
+            keys = ",".join(f"{k}={v}" for k, v in swept.items())
+            name = ",".join(part for part in (arm, keys) if part) or DEFAULT_VARIANT
+            where = f"arms.{arm}" if arm else f"sweep: {keys}" if keys else "training"
+            found[name] = _variant(study, overrides, swept, where)
+            _refuse(study, found[name], where)
+            for other, one in found.items():
+                if other != name and one == found[name]:
+                    raise ValueError(f"'{name}' and '{other}' are one configuration")
+    return found
+
+
+def _swept(sweep: Mapping[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
+    for values in itertools.product(*sweep.values()):
+        yield dict(zip(sweep, values, strict=True))
+
+
+def _variant(
+    study: StudyConfig, overrides: Mapping[str, Any], swept: Mapping[str, Any], where: str
+) -> Variant:
+    known = [*STUDY_KEYS, *TrainingConfig.model_fields]
+    for key in overrides:
+        if key not in known:
+            raise ValueError(f"{where}: unknown key '{key}'; {nearest(key, known)}")
+        if key in swept:
+            raise ValueError(f"{where}: '{key}' is swept, too; give it in one place")
+    own = {k: v for k, v in overrides.items() if k in STUDY_KEYS}
+    changes = {k: v for k, v in overrides.items() if k not in STUDY_KEYS} | dict(swept)
+    try:
+        training = TrainingConfig.model_validate(study.training.model_dump() | changes)
+        # The study's own fields check what an arm puts in their place.
+        checked = {key: _checked(type(study), key, value) for key, value in own.items()}
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{where}: {key + ': ' if key else ''}{reason}") from None
+    return Variant(
+        training,
+        checked.get("combiners", study.combiners),
+        checked.get("groupings", study.groupings),
+    )
+
+
+def _checked(study: type[StudyConfig], key: str, value: Any) -> Any:
+    return TypeAdapter(study.model_fields[key].annotation).validate_python(value)
+
+
+def _refuse(study: StudyConfig, variant: Variant, where: str) -> None:
+    """Refuse what no run of the variant could do."""
+    training = variant.training
+    if study.arms:
+        try:
+            refuse_misfits(study.tasks, training, {})
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
+    for task in training.trunk_tasks or ():
+        if task not in study.tasks:
+            raise ValueError(
+                f"{where}: trunk_tasks: unknown task '{task}'; {nearest(task, list(study.tasks))}"
+            )
+    if isinstance(variant.groupings, tuple):
+        for task in itertools.chain(*variant.groupings):
+            if task not in study.tasks:
+                raise ValueError(
+                    f"{where}: groupings: unknown task '{task}'; {nearest(task, list(study.tasks))}"
+                )
+    for text in variant.combiners:
+        kind = read_combiner(text).type
+        if training.schedule in ONE_TASK_A_STEP and text != "addition":
+            raise ValueError(
+                f"{where}: combiner '{text}' needs all tasks in one step, and schedule "
+                f"'{training.schedule}' takes one task a step: set `combiners: [addition]`, with "
+                "`epoch_surgery: true` if you like, or another schedule"
+            )
+        if kind.weighted and not kind.fixed and training.trunk_tasks is not None:
+            raise ValueError(
+                f"{where}: combiner '{text}' weighs all tasks of a grouping; it cannot be had with "
+                "`trunk_tasks`"
+            )
