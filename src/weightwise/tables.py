@@ -115,6 +115,34 @@ class Arms(Table):
     alias_of: Series[str] = pa.Field(nullable=True)
 
 
+class Comparisons(Table):
+    """Every variant against the first one (`comparisons.parquet`); see Arms for what is the same.
+
+    `difference` is that of the scores, paired by seed.
+    """
+
+    task: Series[str]
+    metric: Series[str]
+    group: Series[str]
+    variant: Series[str]
+    combiner: Series[str]
+    alpha: Series[str] = pa.Field(nullable=True)
+    split: Series[str]
+    seeds: Series[int] = pa.Field(ge=0, description="paired seeds")
+    score: Series[float] = pa.Field(nullable=True, description="mean over seeds")
+    difference: Series[float] = pa.Field(nullable=True, description="to the reference, mean")
+    low: Series[float] = pa.Field(nullable=True, description="t interval of the difference")
+    high: Series[float] = pa.Field(nullable=True)
+    p_value: Series[float] = pa.Field(nullable=True, ge=0, le=1)
+    p_holm: Series[float] = pa.Field(nullable=True, ge=0, le=1)
+    adjusted_low: Series[float] = pa.Field(nullable=True, description="interval at Holm's level")
+    adjusted_high: Series[float] = pa.Field(nullable=True)
+    family: Series[int] = pa.Field(ge=0, description="arms that were compared for this task")
+    seeds_needed: Series[float] = pa.Field(nullable=True, ge=2)
+    verdict: Series[str] = pa.Field(isin=VERDICTS)
+    undefined: Series[str] = pa.Field(nullable=True)
+
+
 class Regressions(Table):
     """change ~ alpha + alpha^2 per task and pair (`regressions.parquet`)."""
 

@@ -41,6 +41,7 @@ class WorkflowStudy:
         "best",
         "overall",
         "noise",
+        "comparisons",
         "confusions",
         "predictions",
     )

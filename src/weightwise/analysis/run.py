@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from weightwise.analysis.best import best_arms, wanted_cells
+from weightwise.analysis.comparisons import compare_variants
 from weightwise.analysis.confusion import confusions
 from weightwise.analysis.intervals import summarise_arms
 from weightwise.analysis.labels import ordered
@@ -21,6 +22,7 @@ from weightwise.tables import (
     Arms,
     Best,
     Changes,
+    Comparisons,
     Confusions,
     Curves,
     Noise,
@@ -43,6 +45,7 @@ SCHEMAS = {
     "best": Best,
     "overall": Overall,
     "noise": Noise,
+    "comparisons": Comparisons,
     "confusions": Confusions,
 }
 
@@ -76,6 +79,7 @@ def analyse(
     tables["best"] = best_arms(tables["arms"])
     tables["overall"] = overall_scores(tables["scores"], confidence)
     tables["noise"] = noise_floor(tables["scores"])
+    tables["comparisons"] = compare_variants(tables["scores"], confidence, power)
     tables["confusions"] = empty(Confusions)
     if predictions is not None and classes:
         sizes = {task: len(names) for task, names in classes.items()}

@@ -22,6 +22,7 @@ SCHEMAS: dict[str, type[tables.Table]] = {
     "best": tables.Best,
     "overall": tables.Overall,
     "noise": tables.Noise,
+    "comparisons": tables.Comparisons,
     "confusions": tables.Confusions,
     "predictions": tables.ArmPredictions,
     "runs": tables.Runs,
@@ -43,6 +44,7 @@ class Inputs:
     best: pd.DataFrame
     overall: pd.DataFrame
     noise: pd.DataFrame
+    comparisons: pd.DataFrame
     confusions: pd.DataFrame
     predictions: pd.DataFrame
     runs: pd.DataFrame

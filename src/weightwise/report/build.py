@@ -16,6 +16,7 @@ from weightwise.figures.inputs import Inputs, load_inputs
 from weightwise.files import write_text
 from weightwise.report import data_section, run_section, study_tables, verdict
 from weightwise.report.beside import Beside, beside_published
+from weightwise.report.comparison import comparison_tables
 from weightwise.report.html import Figure, Table, render, svg_source
 from weightwise.report.task_section import TaskSection, task_section
 
@@ -76,6 +77,7 @@ def build_report(
         "several": several,
         "variants": sections,
         "comparison": study_tables.variants_table(inputs) if several else None,
+        "comparisons": comparison_tables(inputs),
         "facts": run_section.what_was_run(inputs, _encoder(study, facts)),
         "data": data_section.data_section(facts),
         "has_checks": bool(facts),

@@ -1,0 +1,82 @@
+"""Every variant of a study against its first one: the tables of papers that compare systems."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from weightwise.analysis.intervals import summarise_arms
+from weightwise.analysis.labels import BASELINE, combiner_rank, tasks_of, text_or_none
+from weightwise.tables import Comparisons, check, empty
+
+SEPARATOR = "\x1f"  # stands in no name
+
+
+def compare_variants(
+    scores: pd.DataFrame, confidence: float = 0.95, power: float = 0.8
+) -> pd.DataFrame:
+    """`tables.Comparisons` from `tables.Scores`: differences to the reference, paired by seed.
+
+    The reference of a task and grouping is the first variant's simplest arm in that grouping; where
+    the first variant does not have the grouping, in its largest grouping that holds the task.
+    Differences are those of the scores themselves, not per cent. A family for Holm's correction is
+    one task and split: all arms of all groupings and variants but the references. Empty for a study
+    of one variant. Rows that are another arm's run are left out.
+    """
+    if scores["variant"].nunique() < 2:
+        return empty(Comparisons)
+    rows = scores[scores["alias_of"].isna()].reset_index(drop=True)
+    first = rows["variant"].iloc[0]
+    frames = []
+    for (task, split), of_task in rows.groupby(["task", "split"], sort=False):
+        references = _references(of_task[of_task["variant"] == first], task)
+        for group, of_group in of_task.groupby("group", sort=False):
+            reference = references.get(group, references.get(None))
+            if reference is not None:
+                frames.append(_differences(of_group, reference, task, split))
+    if not frames:
+        return empty(Comparisons)
+    found = summarise_arms(pd.concat(frames, ignore_index=True), confidence, power)
+    names = found["group"].str.split(SEPARATOR, expand=True)
+    found = found.assign(group=names[0], variant=names[1], combiner=names[2])
+    found = found.rename(columns={"change": "difference"})
+    return check(found[list(Comparisons.to_schema().columns)], Comparisons, "comparisons")
+
+
+def _references(rows: pd.DataFrame, task: str) -> dict[str | None, pd.DataFrame]:
+    """The first variant's simplest arm by grouping; None: that of its largest grouping."""
+    found: dict[str | None, pd.DataFrame] = {}
+    for group, of_group in rows.groupby("group", sort=False):
+        arms = of_group.groupby(["combiner", "alpha"], sort=False, dropna=False)
+        chosen = min(arms.groups, key=lambda arm: (combiner_rank(arm[0]), str(arm[1])))
+        found[group] = arms.get_group(chosen)
+    if found:
+        found[None] = found[max(found, key=lambda group: len(tasks_of(group)))]
+    return found
+
+
+def _differences(rows: pd.DataFrame, reference: pd.DataFrame, task: str, split: str):
+    """The rows of one grouping as `summarise_arms` takes them, differences as `change`. What tells
+    the arms apart goes into the name of the grouping, since a family spans all variants."""
+    base = reference.set_index("seed")["score"]
+    own = set(reference.index)
+    baseline = rows["seed"].map(base)
+    names = rows["group"] + SEPARATOR + rows["variant"] + SEPARATOR + rows["combiner"]
+    undefined = pd.Series(None, index=rows.index, dtype=object)
+    undefined[baseline.isna()] = "the reference has no score for this seed"
+    undefined[rows["score"].isna()] = "the score is undefined for this seed"
+    return pd.DataFrame(
+        {
+            "variant": "",
+            "split": split,
+            "task": task,
+            "group": names,
+            "combiner": [BASELINE if i in own else "compared" for i in rows.index],
+            "alpha": [text_or_none(alpha) for alpha in rows["alpha"]],
+            "metric": rows["metric"],
+            "seed": rows["seed"],
+            "score": rows["score"],
+            "change": rows["score"] - baseline,
+            "undefined": undefined,
+            "alias_of": None,
+        }
+    )
