@@ -17,9 +17,9 @@ from pathlib import Path
 
 import psutil
 
+from weightwise.alive import is_alive, is_process
 from weightwise.files import read_json, write_json
 from weightwise.layout import Layout
-from weightwise.progress import is_alive, is_process
 
 # Seconds that stopped trainings get to write their checkpoints; Slurm gives them KillWait (30).
 GRACE = 60.0

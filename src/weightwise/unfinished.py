@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from weightwise.alive import is_alive
 from weightwise.files import read_json, write_json
-from weightwise.progress import is_alive
 from weightwise.runs import StudyRuns
 from weightwise.slurm import explain_end
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from weightwise import invocation, unfinished
+from weightwise import invocation
 from weightwise.code import PACKAGE, shared_modules
 from weightwise.config import StudyConfig, load_study
 from weightwise.config.load import read_study_file
@@ -21,7 +21,6 @@ from weightwise.errors import UserError
 from weightwise.figures import KINDS
 from weightwise.grid import Grid, digest
 from weightwise.layout import Layout
-from weightwise.runs import StudyRuns
 
 DEFAULT_STUDY = "config.yaml"
 # Keys of a task that leave its rows alone; `pair` decides how many of them are cut.
@@ -224,6 +223,9 @@ class WorkflowStudy:
         invocation.end(self.layout)
         if not (self.layout.checks.exists() and self.layout.encoder.exists()):
             return  # the data are not prepared
+        from weightwise import unfinished  # pandas, which the Snakefile's other readers do without
+        from weightwise.runs import StudyRuns
+
         # Here whoever stops Snakemake stops its trainings; Slurm's jobs end for reasons of their
         # own, and Snakemake has given up those that it tried for the last time.
         given_up = {str(file) for job in workflow.scheduler.failed for file in job.output}
