@@ -69,4 +69,4 @@ onsuccess:
 
 
 onerror:
-    STUDY.report_what_there_is(workflow.main_snakefile)
+    STUDY.report_what_there_is(workflow)

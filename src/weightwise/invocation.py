@@ -17,17 +17,27 @@ from pathlib import Path
 
 import psutil
 
+from weightwise.alive import is_alive, is_process
 from weightwise.files import read_json, write_json
 from weightwise.layout import Layout
-from weightwise.progress import is_alive, is_process
 
 # Seconds that stopped trainings get to write their checkpoints; Slurm gives them KillWait (30).
 GRACE = 60.0
 LOCKS = Path(".snakemake/locks")
 
 
-def begin(layout: Layout, study: Path, overrides: list[str], executor: str) -> None:
-    """Note that this process works on the study."""
+def begin(
+    layout: Layout,
+    study: Path,
+    overrides: list[str],
+    executor: str,
+    slurm_run: str | None = None,
+) -> None:
+    """Note that this process works on the study.
+
+    Args: where its files lie; its file and overrides; Snakemake's executor, and the name that all
+    its Slurm jobs have (the `SLURM run ID`).
+    """
     note = {
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -40,6 +50,7 @@ def begin(layout: Layout, study: Path, overrides: list[str], executor: str) -> N
         "reports": str(layout.reports),
         "folder": str(Path.cwd()),
         "executor": executor,
+        "slurm_run": slurm_run,
     }
     write_json(layout.invocation, note)
 
@@ -54,9 +65,22 @@ def stop_orphans(layout: Layout) -> None:
     note = _unfinished(layout)
     if note is None:
         return
-    _stop_processes(layout, note)
     if note.get("executor") == "slurm":
-        _cancel_jobs(note)
+        who = f"the snakemake that was killed (process {note['pid']} on {note['host']})"
+        _cancel_jobs(note, who)
+    else:
+        _stop_processes(layout, note)
+
+
+def stop_jobs_left(layout: Layout) -> None:
+    """Cancel the Slurm jobs that this Snakemake, which ends, has lost sight of.
+
+    Control-C while it asks for states cancels nothing in version 2.8.0 of the plugin, and it gives
+    up all jobs when that fails.
+    """
+    note = read_json(layout.invocation)
+    if isinstance(note, dict) and note.get("executor") == "slurm" and note.get("slurm_run"):
+        _cancel_jobs(note, "this command")
 
 
 def _stop_processes(layout: Layout, note: dict) -> None:
@@ -83,25 +107,35 @@ def _stop_processes(layout: Layout, note: dict) -> None:
     psutil.wait_procs(processes, timeout=GRACE)
 
 
-def _cancel_jobs(note: dict) -> None:
+def _cancel_jobs(note: dict, who: str) -> None:
     from weightwise import slurm
 
+    def left() -> list[slurm.Job]:
+        # Another study may be trained from the same folder, by a Snakemake that lives.
+        name = note.get("slurm_run")
+        return [job for job in slurm.orphans(Path.cwd()) if name in (None, job.name)]
+
     try:
-        jobs = slurm.orphans(Path.cwd())
-        if not jobs:
-            return
-        shown = ", ".join(job.id for job in jobs[:20]) + (", ..." if len(jobs) > 20 else "")
-        _say(
-            f"{len(jobs)} Slurm jobs of the snakemake that was killed (process {note['pid']} on "
-            f"{note['host']}) are still there: {shown}; cancelling them. They go on from their "
-            "checkpoints."
-        )
-        slurm.cancel([job.id for job in jobs])
+        jobs = [job for job in left() if job.state != "COMPLETING"]
+        if jobs:
+            _say(
+                f"{len(jobs)} Slurm jobs of {who} are still there: {_shown(jobs)}; cancelling "
+                "them. They go on from their checkpoints."
+            )
+            slurm.cancel([job.id for job in jobs])
         until = time.monotonic() + GRACE
-        while slurm.orphans(Path.cwd()) and time.monotonic() < until:
+        while (jobs := left()) and time.monotonic() < until:
             time.sleep(1)
+        if jobs:
+            _say(
+                f"Slurm has not ended them in {GRACE:g} seconds: {_shown(jobs)}; see `squeue --me`"
+            )
     except slurm.SlurmError as error:
-        _say(f"jobs that a killed snakemake left in Slurm may still run: {error}")
+        _say(f"Slurm jobs of {who} may still run: {error}")
+
+
+def _shown(jobs: list) -> str:
+    return ", ".join(job.id for job in jobs[:20]) + (", ..." if len(jobs) > 20 else "")
 
 
 def end(layout: Layout, reason: str | None = None) -> None:

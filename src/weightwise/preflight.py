@@ -12,7 +12,6 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 
-from weightwise.errors import UserError
 from weightwise.slurm import PROFILE, SlurmError, accounting, ask, said
 
 # Seconds. The plugin looks at its jobs every 180 seconds at last; one that Slurm forgot before
@@ -53,23 +52,18 @@ def before_the_first_job(workflow) -> None:
     job leaves this machine.
 
     Raises:
-        WorkflowError: Slurm is not here, or would refuse a job; one line with the remedy.
+        SlurmError: Slurm is not here, or would refuse a job; one line with the remedy.
     """
-    from snakemake.exceptions import WorkflowError
-
     if workflow.executor_plugin.name != "slurm":
         return
     jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
     if not jobs:
         return
-    try:
-        check([_resources(job) for job in jobs])
-        settings = workflow.executor_settings
-        settings.status_command = status_command(
-            settings.status_command, settings.init_seconds_before_status_checks
-        )
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
+    check([_resources(job) for job in jobs])
+    settings = workflow.executor_settings
+    settings.status_command = status_command(
+        settings.status_command, settings.init_seconds_before_status_checks
+    )
     _read_cancelled_by()
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import socket
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from weightwise.alive import is_alive
 from weightwise.config import StudyConfig
 from weightwise.duration import duration
 from weightwise.errors import UserError
@@ -22,8 +20,6 @@ from weightwise.runs import StudyRuns
 RECENT = 20
 # Jobs side by side finish in bunches; the gaps between a few of them tell nothing.
 ENOUGH = 6
-# Signs of life come every ten seconds; clocks of machines differ, file systems lag.
-SILENCE = 60.0
 STATES = ("done", "running", "waiting", "stopped", "failed")
 
 
@@ -123,27 +119,6 @@ def _run_status(runs: StudyRuns, run: Cell) -> RunStatus:
     if note is not None:
         return RunStatus(run, "stopped" if note.get("stopped") else "failed", note, log)
     return RunStatus(run, "waiting", {}, log)
-
-
-def is_alive(beat: dict) -> bool:
-    """Whether the process behind a sign of life still trains: on this machine its number tells, on
-    another one the time of the last sign."""
-    try:
-        if beat["host"] == socket.gethostname():
-            return is_process(int(beat["pid"]), float(beat["created"]))
-        return time.time() - float(beat["written"]) < SILENCE
-    except (KeyError, TypeError, ValueError):
-        return False
-
-
-def is_process(number: int, created: float) -> bool:
-    """Whether the process of this machine that had the number at that time still runs: numbers are
-    given again."""
-    try:
-        process = psutil.Process(number)
-        return abs(process.create_time() - created) < 2 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
 
 
 def last_line(log: Path) -> str:

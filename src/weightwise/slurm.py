@@ -94,8 +94,17 @@ def accounting() -> bool:
         return False
 
 
-def explain_end(job_id: str) -> str | None:
-    """How a job ended, in one line with the remedy.
+@dataclass(frozen=True)
+class End:
+    """How a job ended, in one line with the remedy; `plain` if by nothing but an exit code, which
+    says less than what the training itself has written."""
+
+    line: str
+    plain: bool
+
+
+def explain_end(job_id: str) -> End | None:
+    """How a job ended.
 
     Asks `sacct` where the cluster keeps accounts; else `scontrol`, which forgets a job some minutes
     after its end (MinJobAge of slurm.conf).
@@ -115,7 +124,8 @@ def explain_end(job_id: str) -> str | None:
         return None
     remedy = REMEDIES.get(state, _exit(facts["exit"])).format(**facts)
     by = f" by {_user(by)}" if by else ""
-    return f"Slurm job {job_id} ended {state}{by}: {remedy}"
+    plain = state == "FAILED" and remedy.startswith("exit code ")
+    return End(f"Slurm job {job_id} ended {state}{by}: {remedy}", plain)
 
 
 def _from_accounts(job_id: str) -> dict[str, str] | None:

@@ -17,6 +17,8 @@ from weightwise.progress import STATES, RunStatus, StudyStatus
 
 SHOWN = 20
 WIDTH = 60
+# What the JSON tells of a running run.
+BEAT = ("step", "steps", "host", "pid", "slurm_job")
 
 
 def named_study(name: str, results: Path) -> tuple[Path, list[str]]:
@@ -114,14 +116,10 @@ def as_json(name: str, found: StudyStatus) -> dict:
         "runs": [
             {"id": one.run.id, "state": one.state, "log": str(one.log)}
             | ({"reason": one.reason, "last_line": one.last_line} if one.reason else {})
-            | ({"step": one.facts["step"], "steps": one.facts["steps"]} if _beats(one) else {})
+            | ({k: one.facts.get(k) for k in BEAT} if one.state == "running" else {})
             for one in found.runs
         ],
     }
-
-
-def _beats(one: RunStatus) -> bool:
-    return one.state == "running"
 
 
 def show(name: str, found: StudyStatus) -> None:

@@ -19,14 +19,14 @@ from weightwise.config.sources import EncoderDirectory, FileSource
 from weightwise.data.encoder_source import FILES
 from weightwise.errors import UserError
 from weightwise.figures import KINDS
-from weightwise.files import read_json, write_json
 from weightwise.grid import Grid, digest
 from weightwise.layout import Layout
-from weightwise.progress import is_alive
 
 DEFAULT_STUDY = "config.yaml"
 # Keys of a task that leave its rows alone; `pair` decides how many of them are cut.
 NOT_IN_THE_DATA = {"title", "licence", "head", "representation", "decoder", "output", "loss"}
+# Runs whose ends are told at the end; there may be hundreds.
+SHOWN = 20
 KNOWN = {"study", "set", "results", "reports", "partial"}
 
 
@@ -181,21 +181,26 @@ class WorkflowStudy:
         Args: Snakemake's workflow, about to start its first job.
 
         Raises:
-            WorkflowError: Slurm would refuse the jobs.
+            SystemExit: Slurm would refuse the jobs; it says so in one line.
         """
         if self.partial:
             return
-        from snakemake.exceptions import WorkflowError
-
         from weightwise.preflight import before_the_first_job
 
         invocation.stop_orphans(self.layout)
-        invocation.begin(self.layout, self.file, self.overrides, workflow.executor_plugin.name)
+        executor = getattr(workflow.scheduler, "_executor", None)
+        invocation.begin(
+            self.layout,
+            self.file,
+            self.overrides,
+            workflow.executor_plugin.name,
+            getattr(executor, "run_uuid", None),
+        )
         try:
             before_the_first_job(workflow)
-        except WorkflowError as error:
+        except UserError as error:
             invocation.end(self.layout, str(error))
-            raise
+            raise SystemExit(f"error: {error}") from None
 
     def say_where_the_report_is(self) -> None:
         """The last line of a successful run."""
@@ -204,60 +209,52 @@ class WorkflowStudy:
         if not self.partial and self.layout.report.exists():
             print(f"\nThe report of study '{self.config.name}': {self.layout.report}\n")
 
-    def report_what_there_is(self, snakefile: str) -> None:
+    def report_what_there_is(self, workflow) -> None:
         """After a failure: a report of everything that is finished, with what is missing and why.
 
-        Args: the Snakefile that failed, which need not lie in the current folder. Runs in a nested
-        Snakemake, since this one has given up the jobs behind the failed ones.
+        Runs in a nested Snakemake, since this one has given up the jobs behind the failed ones.
+
+        Args: Snakemake's workflow; its Snakefile need not lie in the current folder.
         """
         if self.partial:
             return
+        slurm = workflow.executor_plugin.name == "slurm"
+        if slurm:
+            invocation.stop_jobs_left(self.layout)
         invocation.end(self.layout)
-        if not self.layout.checks.exists():
-            return
-        notes = self._notes()
-        failed = [note for note in notes if not note.get("stopped")]
-        for note in notes:
-            if note.get("stopped"):
-                print(f"\n{note['id']}: {note['error']}", file=sys.stderr)
+        if not (self.layout.checks.exists() and self.layout.encoder.exists()):
+            return  # the data are not prepared
+        from weightwise import unfinished  # pandas, which the Snakefile's other readers do without
+        from weightwise.runs import StudyRuns
+
+        # Here whoever stops Snakemake stops its trainings; Slurm's jobs end for reasons of their
+        # own, and Snakemake has given up those that it tried for the last time.
+        given_up = {str(file) for job in workflow.scheduler.failed for file in job.output}
+        notes = unfinished.notes(StudyRuns(self.config, self.layout), given_up if slurm else ())
+        for note in notes[:SHOWN]:
+            print(f"\n{note['id']}: {note['error']}", file=sys.stderr)
+        if len(notes) > SHOWN:
+            more = f"\nand {len(notes) - SHOWN} more: `weightwise status` lists them"
+            print(more, file=sys.stderr)
+        failed = sum(not note.get("stopped") for note in notes)
         if not failed:
             # Stopped by hand, or something else than a run failed: a report would say nothing new.
             print("\nThe same command goes on with what is missing.", file=sys.stderr)
             return
         print(
-            f"\n{len(failed)} of {len(self.grid.runs)} runs of study '{self.config.name}' failed "
-            "or were stopped. Reporting what there is; the same command tries only the missing "
-            "ones again.",
+            f"\n{failed} of {len(self.grid.runs)} runs of study '{self.config.name}' failed. "
+            "Reporting what there is; the same command tries only the missing ones again.",
             file=sys.stderr,
         )
         options = dict(self.options) | {"study": str(self.file), "partial": True}
         command = [sys.executable, "-m", "snakemake", "--nolock", "--cores", "1", "--quiet", "all"]
-        command += ["--snakefile", snakefile, "--forcerun", "collect", "--config"]
+        command += ["--snakefile", workflow.main_snakefile, "--forcerun", "collect", "--config"]
         command += [f"{key}={json.dumps(value)}" for key, value in options.items()]
         done = subprocess.run(command, check=False)
         if done.returncode == 0:
             print(f"\nThe partial report: {self.layout.report}", file=sys.stderr)
         else:
             print("\nThe partial report failed, too; its messages are above.", file=sys.stderr)
-
-    def _notes(self) -> list[dict]:
-        """Notes of the runs that did not finish; those of Slurm jobs say how Slurm ended them."""
-        found = []
-        for run in self.grid.runs:
-            mark = self.grid.fingerprint(run)
-            path = self.layout.failed(run, mark)
-            note, beat = read_json(path), read_json(self.layout.running(run, mark))
-            if not isinstance(note, dict) or (isinstance(beat, dict) and is_alive(beat)):
-                continue
-            if note.get("slurm_job") and not note.get("explained"):
-                from weightwise.slurm import explain_end
-
-                reason = explain_end(str(note["slurm_job"]))
-                if reason is not None:
-                    note |= {"error": f"{note['error']}; {reason}", "explained": True}
-                    write_json(path, note)
-            found.append(note)
-        return found
 
 
 def open_study(config: Mapping, configfiles: Sequence[str | Path]) -> WorkflowStudy:
@@ -268,10 +265,9 @@ def open_study(config: Mapping, configfiles: Sequence[str | Path]) -> WorkflowSt
     study is read again from its own file instead, through the typed model.
 
     Raises:
-        WorkflowError: anything wrong, as one message without a traceback.
+        SystemExit: anything wrong, in one line; Snakemake would print its own errors with a line
+            before it and the Snakefile's lines after it.
     """
-    from snakemake.exceptions import WorkflowError
-
     try:
         files = [Path(file) for file in configfiles]
         if len(files) > 1:
@@ -291,4 +287,4 @@ def open_study(config: Mapping, configfiles: Sequence[str | Path]) -> WorkflowSt
             overrides = [overrides]
         return WorkflowStudy(file, [str(one) for one in overrides], options)
     except UserError as error:
-        raise WorkflowError(str(error)) from None
+        raise SystemExit(f"error: {error}") from None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cluster as pretend
 import pytest
+import studies
 
 from tiny_study import Project, make_project
 
@@ -55,11 +56,33 @@ def cluster(running_cluster, monkeypatch) -> Iterator[pretend.Cluster]:
 
 @pytest.fixture
 def project(cluster, tmp_path) -> Iterator[Project]:
-    """The tiny study in a folder, cut to one seed and one pair, one run a job."""
-    made = make_project(tmp_path)
-    made.environment |= {"OMP_NUM_THREADS": "1"}
-    made.write(
-        seeds=[1], groupings=[["MOOD", "SAME"]], combiners=["addition"], alphas=[], runs_per_job=1
-    )
+    """The tiny study in a folder, ready for Slurm."""
+    made = tiny(tmp_path)
+    made.command = studies.command
     yield made
     made.stop()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory) -> dict[str, bytes]:
+    """Tables of the tiny study, computed here, in one job and without an interruption."""
+    made = tiny(tmp_path_factory.mktemp("undisturbed"))
+    made.write(runs_per_job=4)
+    done = made.snakemake("tables")
+    assert done.returncode == 0, done.stderr
+    return studies.tables(made)
+
+
+def tiny(folder: Path) -> Project:
+    """The tiny study in a folder, cut to one seed and one pair: four runs, one a job."""
+    made = make_project(folder)
+    made.environment |= {"OMP_NUM_THREADS": "1"}
+    made.write(
+        seeds=[1],
+        groupings=[["MOOD", "SAME"]],
+        combiners=["addition", "pcgrad"],
+        alphas=[],
+        runs_per_job=1,
+        training=made.study["training"] | {"epochs": 12},
+    )
+    return made

@@ -73,9 +73,11 @@ def test_how_a_job_ended(cluster):
         ended(cluster, number)
     assert explain_end(well) is None
     assert explain_end("987654321") is None
-    assert "FAILED: exit code 3" in explain_end(badly)
-    assert "raise mem_mb in slurm/config.yaml" in explain_end(greedy)
-    assert "CANCELLED" in explain_end(stopped)
+    assert "FAILED: exit code 3" in explain_end(badly).line
+    assert explain_end(badly).plain
+    assert "raise mem_mb in slurm/config.yaml" in explain_end(greedy).line
+    assert not explain_end(greedy).plain
+    assert "CANCELLED" in explain_end(stopped).line
 
 
 def test_jobs_that_a_folder_left_behind(cluster, tmp_path):

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 import cluster as pretend
 import pytest
+from studies import SLURM, finish, tables
 
-from tiny_study import Project, make_project
+from tiny_study import Project
 
 pytestmark = pytest.mark.slow
 
-# Changes nothing but how soon Snakemake looks.
-SLURM = ("--profile", "slurm", "--slurm-init-seconds-before-status-checks", "1")
-LIMIT = 240
 RUNNING = ("squeue", "-h", "-t", "running,completing", "-O", "JobID,tres-per-job:40")
-
-
-def finish(project: Project, process) -> None:
-    """Wait for a Snakemake that should end well."""
-    assert process.wait(LIMIT) == 0, project.said
-
-
-def tables(project: Project) -> dict[str, bytes]:
-    """Every table of a study that must not depend on where it was computed."""
-    results = project.folder / "results"
-    return {
-        str(path.relative_to(results)): path.read_bytes()
-        for path in results.rglob("*.parquet")
-        if path.name not in ("timings.parquet", "costs.parquet")
-    }
 
 
 def fail_once(project: Project) -> Path:
@@ -53,8 +37,7 @@ def fail_once(project: Project) -> Path:
     return tried
 
 
-def test_the_documented_command_runs_the_study_through_slurm(cluster, project, tmp_path):
-    project.write(combiners=["addition", "pcgrad"])
+def test_the_documented_command_runs_the_study_through_slurm(cluster, project, undisturbed):
     process = project.start(*SLURM)
     most, devices, waited = 0, {}, False
     while process.poll() is None:
@@ -77,95 +60,66 @@ def test_the_documented_command_runs_the_study_through_slurm(cluster, project, t
     assert set(devices.values()) == {"0", "1"}
     assert sorted(cluster.states().values()) == ["COMPLETED"] * 4
     assert not list((project.folder / "results" / "slurm").rglob("*.log")), "kept after a success"
+    there = tables(project)
+    assert there == undisturbed
+    assert len(there) > 20
 
     # In packs nothing is due again.
     project.write(runs_per_job=2)
     again = project.snakemake(*SLURM, "-n")
     assert "Nothing to be done" in again.stdout + again.stderr
 
-    here = tmp_path / "here"
-    here.mkdir()
-    local = make_project(here)
-    local.environment |= project.environment | {"PYTHONPATH": str(here / "src")}
-    local.write(**project.study | {"runs_per_job": 1})
-    assert local.snakemake("tables").returncode == 0
-    there = tables(project)
-    assert there == tables(local)
-    assert len(there) > 20
 
-
-def test_a_job_that_fails_is_tried_again_and_its_log_is_where_the_message_says(cluster, project):
+def test_a_job_waits_for_a_node_fails_and_is_tried_again(cluster, project):
+    """And its log is where the message says, until it is too old."""
     project.write(groupings=[["MOOD"]])
     tried = fail_once(project)
-    finish(project, project.start(*SLURM, "trained"))
-    assert len(list(tried.iterdir())) == 1
-    logs = list((project.folder / "results" / "slurm" / "rule_train").rglob("*.log"))
-    texts = "\n".join(log.read_text() for log in logs)
-    assert sorted(cluster.states().values()) == ["COMPLETED", "FAILED"], texts
-    assert len(project.records()) == 1
-    (log,) = logs
-    assert str(log) in project.said
-    assert "the first try fails" in log.read_text()
-
-
-def test_jobs_wait_for_a_drained_node(cluster, project):
-    project.write(groupings=[["MOOD"]])
+    logs = project.folder / "results" / "slurm" / "rule_train"
+    old, young = logs / "before" / "1.log", logs / "before" / "2.log"
+    for path, days in ((old, 31), (young, 29)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, times=(time.time() - 86400 * days,) * 2)
     cluster.node("drain")
     process = project.start(*SLURM, "trained")
     pretend.wait_for("a waiting training", lambda: "PENDING" in cluster.states().values())
     assert "Slurm cannot start the trainings now" in project.said
-    assert not project.records()
+    assert not list(tried.iterdir())
     cluster.node("resume")
     finish(project, process)
+    assert len(list(tried.iterdir())) == 1
+    assert not old.exists()
+    assert young.exists()
+    kept = [path for path in logs.rglob("*.log") if path != young]
+    texts = "\n".join(log.read_text() for log in kept)
+    assert sorted(cluster.states().values()) == ["COMPLETED", "FAILED"], texts
     assert len(project.records()) == 1
+    (log,) = kept
+    assert str(log) in project.said
+    assert "the first try fails" in log.read_text()
 
 
-def test_a_restart_of_the_controller_costs_no_run(cluster, project):
-    process = project.start(*SLURM, "trained")
-    pretend.wait_for("a training at work", project.trainings)
+def test_without_gpus_a_restart_of_the_controller_costs_no_run(cluster, project):
+    project.write(groupings=[["MOOD"], ["SAME"]])
+    wanted = ("--default-resources", "gpu=0", "mem_mb=1000", "runtime=60")
+    process = project.start(*SLURM, *wanted, "--", "trained")
+    now = pretend.wait_for("a training at work", project.trainings)
+    assert all("CUDA_VISIBLE_DEVICES" not in one for one in now.values())
+    asked = cluster.ask(*RUNNING)
+    assert "N/A" in asked
+    assert "gpu" not in asked
     cluster.stop_controller()
     # At least one look of Snakemake finds nobody there.
-    logs = project.folder / "results" / "runs"
-    pretend.wait_for("a finished run", lambda: list(logs.glob("*/run.json")))
+    store = project.folder / "results" / "runs"
+    pretend.wait_for("a finished run", lambda: list(store.glob("*/run.json")))
     cluster.start_controller()
     finish(project, process)
-    # A controller that is just up does not know the node's GPUs yet and may turn down a job's step:
-    # such a job is tried again, none is trained twice.
-    states = list(cluster.states().values())
-    assert states.count("COMPLETED") == 3
-    assert set(states) <= {"COMPLETED", "FAILED"}
-    assert len(project.records()) == 3
-
-
-SACCT = """\
-#!/bin/sh
-# Accounts as far as the plugin asks, from what squeue knows: `CANCELLED by 0` as sacct says it.
-name=
-while [ $# -gt 0 ]; do
-  if [ "$1" = --name ]; then name=$2; fi
-  shift
-done
-if [ -n "$name" ]; then
-  squeue --noheader --states=all --format='%i|%T' --name "$name" | sed 's/CANCELLED/CANCELLED by 0/'
-fi
-"""
-
-
-def test_a_job_cancelled_by_hand_is_noticed_and_tried_again(cluster, project):
-    """By accounts, where the plugin alone would wait for ever for `CANCELLED by 0`."""
-    sacct = project.folder / "bin" / "sacct"
-    sacct.parent.mkdir()
-    sacct.write_text(SACCT)
-    sacct.chmod(0o755)
-    project.environment["PATH"] = f"{sacct.parent}:{cluster.environment['PATH']}"
-    project.write(groupings=[["MOOD"]])
-    process = project.start(*SLURM, "trained")
-    pretend.wait_for("a training at work", project.trainings)
-    (number,) = cluster.states()
-    cluster.ask("scancel", number)
-    finish(project, process)
-    assert sorted(cluster.states().values()) == ["CANCELLED", "COMPLETED"]
-    assert len(project.records()) == 1
+    # A job that starts in those seconds may be turned down: such a job is tried again, none is
+    # trained twice.
+    ends = list(cluster.states().values())
+    assert ends.count("COMPLETED") == 2
+    assert set(ends) <= {"COMPLETED", "FAILED"}
+    assert len(project.records()) == 2
 
 
 @pytest.mark.parametrize(
@@ -175,13 +129,17 @@ def test_a_job_cancelled_by_hand_is_noticed_and_tried_again(cluster, project):
         ("gpu=3", ["gpu: 3", "gpu:fake:2", "slurm/config.yaml"]),
     ],
 )
-def test_a_refused_request_is_told_before_anything_runs(cluster, project, wrong, words):
+def test_a_refused_request_is_told_in_the_last_line(cluster, project, wrong, words):
     done = project.snakemake(*SLURM, "--default-resources", wrong)
     assert done.returncode == 1
-    for word in [*words, "Slurm refuses the trainings", "WorkflowError"]:
-        assert word in done.stderr
-    assert "Traceback" not in done.stderr
+    *before, line = done.stderr.strip().splitlines()
+    for word in [*words, "error: Slurm refuses the trainings"]:
+        assert word in line
+    # Nothing of Python, no lines of the Snakefile around it.
+    for word in ("Traceback", "WorkflowError", "File "):
+        assert word not in done.stderr
+    assert not any("refuses" in one for one in before)
     assert not cluster.states()
     assert not (project.folder / "results").exists() or not project.records()
     # Nothing stays locked: the mended command runs at once.
-    assert project.snakemake(*SLURM, "-n").returncode == 0
+    assert not list((project.folder / ".snakemake" / "locks").glob("*.lock"))

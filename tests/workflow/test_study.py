@@ -118,7 +118,7 @@ def test_a_killed_run_leaves_a_reason_and_starves_nobody(project):
     assert docstring
     loop.write_text(head + docstring + suicide + rest)
     assert project.snakemake().returncode != 0
-    assert "the process was stopped while it trained this run" in project.page
+    assert "the process was killed while it trained this run" in project.page
     assert project.snakemake().returncode != 0
     assert {name.split("/")[0] for name in project.records()} == {"SAME", "MOOD+SAME"}
 

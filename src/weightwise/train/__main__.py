@@ -15,6 +15,7 @@ from weightwise.files import write_json
 from weightwise.grid import Cell, Grid
 from weightwise.layout import Layout
 from weightwise.progress import study_progress
+from weightwise.slurm import PROFILE
 from weightwise.train.interrupt import stop_requests
 
 
@@ -114,13 +115,14 @@ def _one(run, grid: Grid, layout: Layout, options, state: dict, terminal, stop) 
     log = layout.log(run, grid.fingerprint(run))
     note = layout.failed(run, grid.fingerprint(run))
     print(f"run {run.id}", file=sys.stderr)
-    # Stands if nothing below has the chance to say more; gone when the run is finished.
-    killed = UserError("the process was stopped while it trained this run: out of memory, killed")
-    write_json(note, runner.failure(run, None, killed, log))
     try:
-        if "prepared" not in state:
-            state["prepared"] = Prepared(grid.study, layout)
         with Heartbeat(layout.running(run, grid.fingerprint(run)), run.id, progress) as beat:
+            # Stands if nothing below has the chance to say more; gone when the run is finished.
+            write_json(
+                note, runner.failure(run, None, UserError(_killed()), log) | {"killed": True}
+            )
+            if "prepared" not in state:
+                state["prepared"] = Prepared(grid.study, layout)
             key, trained = runner.execute(state["prepared"], run, beat, stop)
     except Exception as error:
         progress.stop()
@@ -139,6 +141,14 @@ def _one(run, grid: Grid, layout: Layout, options, state: dict, terminal, stop) 
         whole = study_progress(state["prepared"])
         print(f"{whole} | {run.id}: dev {scores}{how}", file=terminal, flush=True)
     return True
+
+
+def _killed() -> str:
+    remedy = f"; raise mem_mb in {PROFILE}" if os.environ.get("SLURM_JOB_ID") else ""
+    return (
+        "the process was killed while it trained this run, most often because its memory was not "
+        f"enough{remedy}"
+    )
 
 
 def _shown(score: float | None) -> str:

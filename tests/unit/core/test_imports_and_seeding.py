@@ -31,6 +31,13 @@ def test_no_torch(modules):
     assert done.returncode == 0, done.stderr or "torch was imported"
 
 
+def test_the_snakefile_imports_nothing_large():
+    """Every Slurm job reads it twice."""
+    code = "import sys, weightwise.workflow; sys.exit(bool({'pandas', 'torch'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr or "pandas or torch was imported"
+
+
 def test_streams_differ_by_purpose_and_seeds():
     purposes = [(s, r, p) for s in (0, 1, 11) for r in (1, 2, 11) for p in ("order:A", "head:A")]
     seeds = [seed_for(*p) for p in purposes]

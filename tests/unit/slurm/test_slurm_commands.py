@@ -51,7 +51,7 @@ def accounts(line: str) -> str:
 )
 def test_the_end_of_a_job_by_accounts(pretend, line, words):
     pretend("sacct", accounts(line))
-    told = explain_end("17")
+    told = explain_end("17").line
     assert told.startswith("Slurm job 17 ended ")
     assert "\n" not in told
     for word in words:
@@ -87,7 +87,7 @@ CONTROLLER = (
 def test_without_accounts_the_controller_is_asked(pretend, state, code, words):
     pretend("sacct", "echo Slurm accounting storage is disabled >&2; exit 1")
     pretend("scontrol", f"echo '{CONTROLLER.format(state=state, exit=code)}'")
-    assert words in explain_end("17")
+    assert words in explain_end("17").line
 
 
 def test_a_job_nobody_knows_any_more_has_no_explanation(pretend):
