@@ -201,7 +201,9 @@ class Grid:
             "seed": run.seed,
             "study_seed": study.study_seed,
             "encoder": {"layers": study.encoder.layers, "max_length": study.encoder.max_length},
-            "training": self.training(run.variant).model_dump(mode="json", exclude=NO_RESULT),
+            "training": self.training(run.variant)
+            .meant_for(run.group)
+            .model_dump(mode="json", exclude=NO_RESULT),
         }
 
     def fingerprint(self, run: Cell) -> str:

@@ -20,7 +20,7 @@ from weightwise.train.checkpoint import Checkpoints
 from weightwise.train.engine import Diverged, Engine
 from weightwise.train.optimiser import AdamW
 from weightwise.train.outcome import RunTables
-from weightwise.train.recording import gramian_rows, step_rows
+from weightwise.train.recording import gramian_rows, regulariser_rows, step_rows
 from weightwise.train.schedule import (
     batches_of_epoch,
     examples_of_epoch,
@@ -29,6 +29,7 @@ from weightwise.train.schedule import (
     steps_of_epoch,
 )
 from weightwise.train.scoring import Scored, score_split
+from weightwise.train.smart import make_smart
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ class Training:
             inputs.weights,
             numpy_generator(inputs.study_seed, inputs.seed, "combiner"),
         )
-        self.engine = Engine(model, self.combiner, self.generators, keys.record_every)
+        self.smart = make_smart(model, keys.smart, inputs.study_seed, inputs.seed)
+        self.engine = Engine(model, self.combiner, self.generators, keys.record_every, self.smart)
         self.optimiser = _optimiser(model, keys, self.combiner)
         self.trunk = [p for _, p in model.trunk_parameters()]
         # Weights of the epochs that are some task's best so far, but for the last epoch's.
@@ -181,6 +183,7 @@ class Training:
             tasks, tables = list(inputs.tasks), self.tables
             tables.steps += step_rows(tasks, record, number, self.epoch)
             tables.gramians += gramian_rows(tasks, record, number, self.epoch)
+            tables.regularisers += regulariser_rows(tasks, record, number, self.epoch)
             tables.step_times.append({"step": number, "seconds": seconds})
             self.taken += 1
             self.seconds += seconds
