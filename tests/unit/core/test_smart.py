@@ -16,6 +16,7 @@ from weightwise.combine import COMBINERS, make_combiner
 from weightwise.config.training import SmartConfig
 from weightwise.data.batches import Framing, make_batch
 from weightwise.data.tokens import SpecialTokens
+from weightwise.errors import UserError
 from weightwise.model.heads import Target
 from weightwise.model.linear import set_product_dtype
 from weightwise.model.multitask import MultiTaskModel
@@ -152,11 +153,7 @@ def test_divergence_of_a_binary_task_is_that_of_its_two_classes():
     [
         (Target("regression", "identity", 0, 5), [9.0, 4.0]),
         (Target("regression", "relu", 0, 5), [4.0, 0.0]),
-        (
-            Target("regression", "sigmoid", 0, 5),
-            [25 * (1 / (1 + math.exp(-2)) - 1 / (1 + math.e)) ** 2]
-            + [25 * (1 / (1 + math.e) - 1 / (1 + math.exp(3))) ** 2],
-        ),
+        (Target("regression", "sigmoid", 0, 5), [9.3591836, 1.2267285]),
         (Target("regression", "relu", 0, 5, "cosine_embedding_graded", True), [225.0, 100.0]),
     ],
 )
@@ -213,7 +210,7 @@ def test_one_step_upwards_against_loops():
 def test_perturbation_lies_in_the_ball_and_only_real_tokens_move(model, task, keys):
     made = model((task,), **keys)
     epsilon = 1e-4
-    smart = smart_of(made, epsilon=epsilon, sigma=1e-4, proximal=0)
+    smart = smart_of(made, epsilon=epsilon, sigma=1e-4, step_size=0.1, proximal=0)
     batch, seen = batch_of(made, task), Passes(made)
     smart.loss(task, batch, torch.Generator(), words_of(made, batch))
     clean, start, moved = seen.words
@@ -224,7 +221,7 @@ def test_perturbation_lies_in_the_ball_and_only_real_tokens_move(model, task, ke
     d = moved - clean
     assert d.abs().max() <= epsilon * (1 + 1e-9)
     # A step a thousand times as long as the ball is wide takes nearly every element to its edge.
-    assert ((d[real].abs() - epsilon).abs() < 1e-9).double().mean() > 0.5
+    assert ((d[real].abs() - epsilon).abs() < 1e-9).double().mean() > 0.8
     assert (d[real] != 0).any(dim=1).all()
     assert (start - clean)[real].std() == pytest.approx(1e-4, rel=0.1)
     assert (start - clean).abs().max() > 2 * epsilon  # the start is outside, the end is not
@@ -329,10 +326,6 @@ def test_micro_batches_change_nothing(model, task, keys, combiner):
     assert_same(gradients[0], gradients[1], atol=1e-8)
 
 
-def log(p: torch.Tensor) -> torch.Tensor:
-    return torch.log(p)
-
-
 def plain_divergence(task: str, keys: dict, made, one, other) -> torch.Tensor:
     """l of one example's outputs [1, outputs], by the formulas as papers print them."""
     if task == "SEN" or keys.get("similarity_loss") == "cross_entropy":
@@ -379,7 +372,7 @@ def test_whole_loss_and_gradient_against_a_plain_reference(model, task, keys):
         rise = plain_divergence(task, keys, made, moved, clean.detach())
         (gradient,) = torch.autograd.grad(rise, start)
         d = start.detach() + 0.03 * gradient / gradient.abs().max()
-        d = torch.minimum(torch.maximum(d, torch.tensor(-2e-2)), torch.tensor(2e-2))
+        d = torch.where(d.abs() > 2e-2, 2e-2 * d.sign(), d)
         moved = made.outputs(task, batch, None, words + d)
         with torch.no_grad():
             kept = average.outputs(task, batch)
@@ -496,6 +489,10 @@ def test_tasks_of_other_runs_are_no_tasks_of_this_one(model):
 
 @pytest.mark.parametrize("combiner", sorted(set(COMBINERS) - {"baseline"}))
 def test_every_combiner_gets_the_gradients_with_the_terms(model, combiner):
+    try:
+        make_combiner(combiner, (0.2, 0.5, 0.3), np.random.default_rng(0))
+    except UserError as error:  # optional packages of torchjd's own
+        pytest.skip(str(error))
     made = model(double=False)
     given = {t: batch_of(made, t, k) for k, t in enumerate(made.heads)}
 
@@ -537,7 +534,7 @@ def test_terms_are_computed_in_single_precision_in_a_run_in_bf16(model, task, ke
         alone = made.loss(task, batch, torch.Generator().manual_seed(0))
         losses.append((loss.item() - found[-1]["proximal"][0], alone.item()))
     exact, narrow = found
-    # The largest perturbed inputs and masks are the same, so the terms are the same to the bit.
+    # Starts and masks are the same, so the terms are the same to the bit.
     assert narrow == exact
     assert exact["smoothness"][0] > 0
     assert exact["proximal"][0] > 0
@@ -601,7 +598,6 @@ def test_detached_task_trains_its_head_alone(model):
     whole = smart.loss("PAR", batch, torch.Generator(), words)
     own = current_of(whole, made)
     terms = smart.terms(["PAR"])
-    smart.start_step = None
     detached = smart_of(made, epsilon=0.1)
     shift(detached.average)
     loss = detached.loss("PAR", batch, torch.Generator(), words, detach=True)
@@ -623,8 +619,7 @@ def test_frozen_gives_back_what_it_found(model):
     made = model(("SEN",))
     made.encoder.pooler.weight.requires_grad_(False)
     before = {n: p.requires_grad for n, p in made.named_parameters()}
-    with pytest.raises(KeyError), frozen(made):
+    with frozen(made):
         assert not any(p.requires_grad for p in made.parameters())
-        raise KeyError
     assert {n: p.requires_grad for n, p in made.named_parameters()} == before
     assert set(before.values()) == {True, False}
