@@ -28,6 +28,7 @@ TRAINING_MODULES = (
     "train/recording.py",
     "train/schedule.py",
     "train/scoring.py",
+    "train/smart.py",
 )
 
 

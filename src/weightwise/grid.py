@@ -210,7 +210,9 @@ class Grid:
             "seed": run.seed,
             "study_seed": study.study_seed,
             "encoder": {"layers": study.encoder.layers, "max_length": study.encoder.max_length},
-            "training": self.training(run.variant).model_dump(mode="json", exclude=NO_RESULT),
+            "training": self.training(run.variant)
+            .meant_for(run.group)
+            .model_dump(mode="json", exclude=NO_RESULT),
             # What it means for this run, so that runs whose tasks all train the trunk are one.
             "head_only": sorted(self.head_only(run)),
         }

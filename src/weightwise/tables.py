@@ -321,6 +321,24 @@ class Gramians(Table):
     )
 
 
+class Regularisers(Table):
+    """SMART's terms in every step, for the tasks that have them (`regularisers.parquet` of a run).
+
+    Before their weights: `Steps.loss` of such a task holds `training.smart.weight` * smoothness +
+    `training.smart.proximal` * proximal. Null where that weight is zero.
+    """
+
+    step: Series[int] = pa.Field(ge=1)
+    epoch: Series[int] = pa.Field(ge=1)
+    task: Series[str]
+    smoothness: Series[float] = pa.Field(
+        nullable=True, ge=0, description="divergence under the perturbation, mean over the batch"
+    )
+    proximal: Series[float] = pa.Field(
+        nullable=True, ge=0, description="divergence from the average of the weights, mean"
+    )
+
+
 class StepTimes(Table):
     """Seconds of every step (`step_times.parquet` of a run), apart as `timings` are."""
 

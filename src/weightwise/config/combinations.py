@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from weightwise.config.base import nearest
 from weightwise.config.tasks import COSINE_LOSSES, LARGEST_LABEL_CLASSES, TaskConfig
 from weightwise.config.training import TrainingConfig
 
@@ -25,8 +26,16 @@ def refuse_misfits(
 
     Raises:
         ValueError: a task's loss cannot be computed in one of the variants, or its own decoder
-            would be used in none of them.
+            would be used in none of them; `smart` is swept, or names an unknown task.
     """
+    if "smart" in sweep:
+        # A variant is named by its swept values, and a mapping is no name.
+        raise ValueError("sweep: `smart` is a group of keys and cannot be swept; give it in `arms`")
+    for name in (training.smart and training.smart.tasks) or ():
+        if name not in tasks:
+            raise ValueError(
+                f"training.smart.tasks: unknown task '{name}'; {nearest(name, list(tasks))}"
+            )
     for name, task in tasks.items():
         pairs = {task.pair} if task.pair else {training.pair, *sweep.get("pair", ())}
         if task.decoder not in (None, "concatenate") and pairs == {"joint"}:

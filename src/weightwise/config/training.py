@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -24,6 +25,33 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 ALL_TASKS_A_STEP = ("min_size", "max_size")
 ONE_TASK_A_STEP = ("round_robin", "sequential", "rotating", "weakest_last")
 Schedule = Literal["min_size", "max_size", "round_robin", "sequential", "rotating", "weakest_last"]
+
+
+class SmartConfig(Strict):
+    """SMART regularisation (Jiang et al. 2020); defaults are theirs, which bertram kept."""
+
+    tasks: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    """Tasks whose loss has SMART's terms; null: all of them."""
+    epsilon: Positive = 1e-5
+    """Largest perturbation of every element of a word embedding."""
+    sigma: Positive = 1e-5
+    """Standard deviation of the normal draw from which the perturbation is sought."""
+    step_size: Positive = 1e-3
+    """Length of the one step upwards, in the maximum norm, before it is cut to `epsilon`."""
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    """Weight of the smoothness term, lambda_s; 0: leave it out."""
+    proximal: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    """Weight of the Bregman proximal term, mu; 0: leave it out."""
+    decay: Share = 0.99
+    """Decay of the average of the weights that the proximal term keeps a run close to."""
+
+    @model_validator(mode="after")
+    def _does_something(self) -> SmartConfig:
+        if self.weight == 0 and self.proximal == 0:
+            raise ValueError("smart: weight and proximal are both 0; write `smart: null` instead")
+        if self.tasks is not None and len(set(self.tasks)) != len(self.tasks):
+            raise ValueError(f"smart.tasks: a task stands twice in {list(self.tasks)}")
+        return self
 
 
 class TrainingConfig(Strict):
@@ -93,6 +121,10 @@ class TrainingConfig(Strict):
     (bertram): labels from three fifths of the range up are similar, the others not, margin 0.
     `cross_entropy` (bertram): over the rounded labels, read back as the expectation. The
     `cosine_embedding` losses need `pair: siamese` and `decoder: cosine`."""
+    smart: SmartConfig | None = None
+    """SMART regularisation (bertram; Jiang et al. 2020), such as `smart: {tasks: [SEN]}`, or
+    `smart: {}` for all tasks: a smoothness term and a proximal term become part of the loss. null:
+    none."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
     """Arithmetic of the encoder's products; weights stay fp32. `auto`: bf16 where the hardware
     multiplies it natively, else fp32."""
@@ -101,6 +133,15 @@ class TrainingConfig(Strict):
     record_every: Annotated[int, Field(ge=0)] = 50
     """Record the inner products of the task gradients, by layer block, in every so many steps,
     from the first on; 0: never. Changes no result, so a finished run keeps what it has recorded."""
+
+    def meant_for(self, group: Iterable[str]) -> TrainingConfig:
+        """The same for a run of these tasks: without SMART where none of them has it, and with the
+        names of those that have. Two runs that it makes equal are one."""
+        if self.smart is None:
+            return self
+        chosen = tuple(t for t in group if self.smart.tasks is None or t in self.smart.tasks)
+        smart = self.smart.model_copy(update={"tasks": chosen}) if chosen else None
+        return self.model_copy(update={"smart": smart})
 
     @model_validator(mode="after")
     def _surgery_is_for_one_task_a_step(self) -> TrainingConfig:

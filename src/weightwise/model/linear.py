@@ -6,6 +6,9 @@ it out again (and widening it, under autocast) took longer on CPUs than the prod
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 from torch import nn
 
@@ -45,3 +48,24 @@ def set_product_dtype(module: nn.Module, bf16: bool) -> None:
     for part in module.modules():
         if isinstance(part, Linear):
             part.product_dtype = torch.bfloat16 if bf16 else torch.float32
+
+
+@contextlib.contextmanager
+def fp32_products(module: nn.Module) -> Iterator[bool]:
+    """Inside, every `Linear` in a module multiplies in fp32; gives whether one did not before.
+
+    Passes from outside, and their backward passes, keep the precision that they were made in.
+    """
+    narrow = [
+        part
+        for part in module.modules()
+        if isinstance(part, Linear) and part.product_dtype != torch.float32
+    ]
+    kept = [part.product_dtype for part in narrow]
+    for part in narrow:
+        part.product_dtype = torch.float32
+    try:
+        yield bool(narrow)
+    finally:
+        for part, dtype in zip(narrow, kept, strict=True):
+            part.product_dtype = dtype

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from weightwise.train.loop import Training
 
 FORMAT = 2
-TABLES = ("epochs", "steps", "gramians", "step_times", "timings")
+TABLES = ("epochs", "steps", "gramians", "regularisers", "step_times", "timings")
 # After an epoch a checkpoint is written unless writing would cost more than this share of the time
 # that it saves. The first one's cost is guessed from a slow disk.
 WORTH = 0.02
@@ -133,6 +133,8 @@ def state_of(run: Training) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         tensors |= {f"epoch-{epoch}/{name}": tensor for name, tensor in snapshot.items()}
     for task, generator in run.generators.items():
         tensors[f"dropout/{task}"] = generator.get_state()
+    if run.smart is not None:
+        tensors |= {f"smart/{name}": tensor for name, tensor in run.smart.state().items()}
     best = {}
     for task, splits in run.tables.best.items():
         dev = splits["dev"]
@@ -181,6 +183,10 @@ def restore(run: Training, tensors: dict[str, torch.Tensor], state: dict[str, An
         task: _fitting(tensors, f"dropout/{task}", generator.get_state()).cpu()
         for task, generator in run.generators.items()
     }
+    smart = {
+        name: _fitting(tensors, f"smart/{name}", tensor)
+        for name, tensor in (run.smart.state() if run.smart is not None else {}).items()
+    }
     best = {task: _scored(tensors, task, found) for task, found in state["best"].items()}
     memories = {}
     for name in run.combiners:
@@ -202,6 +208,8 @@ def restore(run: Training, tensors: dict[str, torch.Tensor], state: dict[str, An
             moment.copy_(kept)
     for task, generator in run.generators.items():
         generator.set_state(generators[task])
+    if run.smart is not None:
+        run.smart.restore(smart)
     run.snapshots = snapshots
     run.tables.best = {task: {"dev": scored} for task, scored in best.items()}
     run.tables.best_epoch = best_epoch

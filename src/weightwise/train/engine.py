@@ -24,6 +24,7 @@ from weightwise.train.gramian import (
     lowest_cosines,
     update_cosine,
 )
+from weightwise.train.smart import Smart
 
 
 class Diverged(Exception):
@@ -37,7 +38,8 @@ class StepRecord:
     `losses`; `weights` of the update; `cosines`, each task's lowest cosine with another task's
     gradient; `update_cosine`, that of the update with the plain sum of the gradients (both NaN in
     steps whose Gramian is not known); `acted`: the gradients gave the tasks unequal weights;
-    `gramians` [K, K] by layer block, what is to be recorded of them in this step.
+    `gramians` [K, K] by layer block, what is to be recorded of them in this step; `regularisers`
+    [K] by name, NaN where a task has none.
     """
 
     losses: np.ndarray
@@ -46,6 +48,7 @@ class StepRecord:
     update_cosine: float
     acted: bool
     gramians: dict[str, np.ndarray] = field(default_factory=dict)
+    regularisers: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class StepBatches:
@@ -92,14 +95,17 @@ class Engine:
         generators: dict[str, torch.Generator],
         record_every: int = 0,
         head_only: frozenset[str] = frozenset(),
+        smart: Smart | None = None,
     ):
         """Args: the model; the combiner; every task's source of dropout; record steps 1, 1 + N,
-        1 + 2N, ... (0: none); tasks that train their heads and leave the trunk alone."""
+        1 + 2N, ... (0: none); tasks that train their heads and leave the trunk alone; SMART's
+        terms, which are part of their tasks' losses."""
         self.model = model
         self.combiner = combiner
         self.generators = generators
         self.record_every = record_every
         self.head_only = head_only
+        self.smart = smart
         self.table = model.encoder.word_embeddings.weight
         named = [(n, p) for n, p in model.trunk_parameters() if p is not self.table]
         self.trunk = [p for _, p in named]
@@ -123,6 +129,8 @@ class Engine:
                 `.grad` may be used then. What a fixed combiner's gradients hide, the next loss
                 shows.
         """
+        if self.smart is not None:
+            self.smart.start_step()
         given = StepBatches(self.table, batches)
         for parameter in self.model.parameters():
             parameter.grad = None
@@ -134,14 +142,17 @@ class Engine:
             self._table_gradient.index_copy_(0, given.used, given.rows.grad)
             self._last_used = given.used
             self.table.grad = self._table_gradient
+        if self.smart is not None:
+            record = replace(record, regularisers=self.smart.terms(list(given.parts)))
         return record
 
     def _backward(self, given: StepBatches, task: str, weight: float) -> torch.Tensor:
         """Add `weight` times a task's gradient to every `.grad`; the task's mean loss."""
         total = None
+        source = self.model if self.smart is None else self.smart
         for batch, words, share in given.of(task):
             alone = task in self.head_only
-            loss = self.model.loss(task, batch, self.generators[task], words, detach=alone)
+            loss = source.loss(task, batch, self.generators[task], words, detach=alone)
             (loss * (weight * share)).backward()
             mean = loss.detach() * share
             total = mean if total is None else total + mean

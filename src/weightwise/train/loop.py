@@ -20,7 +20,7 @@ from weightwise.train.checkpoint import Checkpoints
 from weightwise.train.engine import Diverged, Engine
 from weightwise.train.optimiser import AdamW
 from weightwise.train.outcome import RunTables
-from weightwise.train.recording import gramian_rows, step_rows
+from weightwise.train.recording import gramian_rows, regulariser_rows, step_rows
 from weightwise.train.schedule import (
     batches_of_epoch,
     examples_of_epoch,
@@ -30,6 +30,7 @@ from weightwise.train.schedule import (
     steps_of_epoch,
 )
 from weightwise.train.scoring import Scored, score_split
+from weightwise.train.smart import make_smart
 
 
 @dataclass(frozen=True)
@@ -89,11 +90,19 @@ class Training:
         self.tables = RunTables()
         set_product_dtype(model.encoder, inputs.bf16)
         self.generators = _dropout_generators(inputs)
+        self.smart = make_smart(model, keys.smart, inputs.study_seed, inputs.seed)
         self.combiners = {"arm": _combiner(inputs, inputs.combiner, "combiner")}
         if keys.epoch_surgery and len(inputs.tasks) > 1:
             self.combiners["surgery"] = _combiner(inputs, "pcgrad", "surgery")
         self.engines = {
-            name: Engine(model, combiner, self.generators, keys.record_every, inputs.head_only)
+            name: Engine(
+                model,
+                combiner,
+                self.generators,
+                keys.record_every,
+                inputs.head_only,
+                self.smart,
+            )
             for name, combiner in self.combiners.items()
         }
         self.optimiser = _optimiser(model, keys, self.combiners["arm"])
@@ -188,6 +197,7 @@ class Training:
             tasks, tables = list(batches), self.tables
             tables.steps += step_rows(tasks, record, number, self.epoch)
             tables.gramians += gramian_rows(tasks, record, number, self.epoch)
+            tables.regularisers += regulariser_rows(tasks, record, number, self.epoch)
             tables.step_times.append({"step": number, "seconds": seconds})
             self.taken += 1
             self.seconds += seconds

@@ -12,12 +12,13 @@ from weightwise.train.scoring import Scored
 
 @dataclass
 class RunTables:
-    """Rows of the run's tables as they come (schemas Epochs, Steps, Gramians, StepTimes, Timings),
-    and per task the best epoch with its scores on dev and test."""
+    """Rows of the run's tables as they come (schemas Epochs, Steps, Gramians, Regularisers,
+    StepTimes, Timings), and per task the best epoch with its scores on dev and test."""
 
     epochs: list[dict] = field(default_factory=list)
     steps: list[dict] = field(default_factory=list)
     gramians: list[dict] = field(default_factory=list)
+    regularisers: list[dict] = field(default_factory=list)
     step_times: list[dict] = field(default_factory=list)
     timings: list[dict] = field(default_factory=list)
     best: dict[str, dict[str, Scored]] = field(default_factory=dict)

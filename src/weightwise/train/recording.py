@@ -26,6 +26,16 @@ def step_rows(tasks: Sequence[str], record: StepRecord, step: int, epoch: int) -
     ]
 
 
+def regulariser_rows(tasks: Sequence[str], record: StepRecord, step: int, epoch: int) -> list[dict]:
+    """Rows of the schema Regularisers: of the tasks that have a term, in the order of `tasks`."""
+    rows = []
+    for k, task in enumerate(tasks):
+        terms = {name: float(values[k]) for name, values in record.regularisers.items()}
+        if not all(np.isnan(value) for value in terms.values()):
+            rows.append({"step": step, "epoch": epoch, "task": task} | terms)
+    return rows
+
+
 def gramian_rows(tasks: Sequence[str], record: StepRecord, step: int, epoch: int) -> list[dict]:
     """Rows of the schema Gramians: of every recorded block the products of tasks i <= j."""
     return [

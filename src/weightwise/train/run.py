@@ -24,6 +24,7 @@ from weightwise.tables import (
     Epochs,
     Gramians,
     Predictions,
+    Regularisers,
     Steps,
     StepTimes,
     Timings,
@@ -41,6 +42,7 @@ TABLES = {
     "epochs": Epochs,
     "steps": Steps,
     "gramians": Gramians,
+    "regularisers": Regularisers,
     "step_times": StepTimes,
     "timings": Timings,
 }
