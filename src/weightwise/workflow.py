@@ -43,6 +43,10 @@ class WorkflowStudy:
         "noise",
         "confusions",
         "predictions",
+        "conflicts",
+        "actions",
+        "weights",
+        "cost_ratios",
     )
     figure_kinds = KINDS
 
