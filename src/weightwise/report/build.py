@@ -16,6 +16,7 @@ from weightwise.figures.inputs import Inputs, load_inputs
 from weightwise.files import write_text
 from weightwise.report import data_section, run_section, study_tables, verdict
 from weightwise.report.beside import Beside, beside_published
+from weightwise.report.gradients_section import GradientsSection, gradients_section
 from weightwise.report.html import Figure, Table, render, svg_source
 from weightwise.report.task_section import TaskSection, task_section
 
@@ -32,6 +33,7 @@ class VariantSection:
     tasks: list[TaskSection]
     overall: list[Table]
     noise: Table
+    gradients: GradientsSection | None
     beside: Beside | None
 
 
@@ -120,6 +122,7 @@ def _variant(
         ],
         overall=[table for table in overall if table],
         noise=study_tables.noise_table(inputs, variant),
+        gradients=gradients_section(inputs, variant, own),
         beside=beside,
     )
 
