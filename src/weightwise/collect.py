@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pandas as pd
 
+from weightwise.analysis import gradients
 from weightwise.analysis.best import wanted_cells
+from weightwise.analysis.conflicts import recorded_steps
 from weightwise.analysis.confusion import confusions
+from weightwise.analysis.cost_ratios import cost_ratios, timed_steps
 from weightwise.analysis.run import analyse
 from weightwise.grid import Arm, Cell
 from weightwise.runs import StudyRuns
@@ -13,9 +18,12 @@ from weightwise.tables import (
     ArmPredictions,
     Confusions,
     Costs,
+    Gramians,
     Predictions,
     Runs,
     Scores,
+    Steps,
+    StepTimes,
     Timings,
     check,
     empty,
@@ -50,7 +58,10 @@ def collect(runs: StudyRuns) -> pd.DataFrame:
 
 
 def analyse_study(runs: StudyRuns) -> None:
-    """Analyse the collected scores of a study: all tables of `weightwise.analysis`."""
+    """Analyse the collected scores and the steps of a study: all tables of `weightwise.analysis`.
+
+    Runs that are not finished cost their own rows and nothing else.
+    """
     study, tables = runs.study, runs.layout.tables
     scores = read_table(tables / "scores.parquet", Scores)
     report = study.report
@@ -61,6 +72,11 @@ def analyse_study(runs: StudyRuns) -> None:
         name: len(task.class_names) for name, task in study.tasks.items() if task.class_names
     }
     write_table(confusions(predictions, classes), Confusions, tables / "confusions.parquet")
+    told = gradients.analyse_gradients(_run_steps(runs))
+    costs = read_table(tables / "costs.parquet", Costs)
+    told["cost_ratios"] = cost_ratios(costs, report.confidence)
+    for name, schema in gradients.SCHEMAS.items():
+        write_table(told[name], schema, tables / f"{name}.parquet")
 
 
 def own_alpha(arm: Arm, group: tuple[str, ...], task: str) -> str | None:
@@ -118,7 +134,11 @@ def _state(runs: StudyRuns, run: Cell, record: dict | None) -> dict:
 
 
 def _cost(runs: StudyRuns, run: Cell, record: dict) -> dict:
-    timings = read_table(runs.store.folder(record["key"]) / "timings.parquet", Timings)
+    folder = runs.store.folder(record["key"])
+    timings = read_table(folder / "timings.parquet", Timings)
+    step_times = read_table(folder / "step_times.parquet", StepTimes)
+    gramians = read_table(folder / "gramians.parquet", Gramians)
+    timed = timed_steps(step_times, recorded_steps(gramians))
     steps = int(timings["steps"].sum())
     seconds = float(timings["train_seconds"].sum())
     return {
@@ -129,10 +149,35 @@ def _cost(runs: StudyRuns, run: Cell, record: dict) -> dict:
         "seed": run.seed,
         "steps": steps,
         "step_seconds": seconds / steps,
+        "median_step_seconds": timed.median(),
+        "timed_steps": len(timed),
         "train_seconds": seconds,
         "score_seconds": float(timings["score_seconds"].sum()),
         "peak_memory_bytes": timings["peak_memory_bytes"].max(),
+        "hardware": record.get("hardware"),
+        "precision": record.get("precision"),
+        "threads": record.get("threads"),
     }
+
+
+def _run_steps(runs: StudyRuns) -> Iterator[gradients.RunSteps]:
+    """Every finished run of two or more tasks with its tables, one at a time."""
+    for run in runs.grid.runs:
+        record = runs.record(run) if len(run.group) > 1 else None
+        if record is None:
+            continue
+        folder = runs.store.folder(record["key"])
+        yield gradients.RunSteps(
+            group=run.group_name,
+            combiner=run.arm.combiner,
+            alpha=run.arm.alpha,
+            variant=run.variant,
+            seed=run.seed,
+            run=record["key"],
+            steps=read_table(folder / "steps.parquet", Steps),
+            gramians=read_table(folder / "gramians.parquet", Gramians),
+            predictions=read_table(folder / "predictions.parquet", Predictions),
+        )
 
 
 def _predictions(runs: StudyRuns, best: pd.DataFrame) -> pd.DataFrame:

@@ -44,6 +44,10 @@ class WorkflowStudy:
         "comparisons",
         "confusions",
         "predictions",
+        "conflicts",
+        "actions",
+        "weights",
+        "cost_ratios",
     )
     figure_kinds = KINDS
 

@@ -81,7 +81,7 @@ def page(tmp_path_factory) -> Path:
     """A hostile study with everything in it."""
     folder = tmp_path_factory.mktemp("page")
     study = make_study(hostile=True, published="pairing", title='"><script>alert(9)</script>')
-    tables = make_study_tables(folder / "tables", runs=True, splits=("dev",))
+    tables = make_study_tables(folder / "tables", runs=True, gradients=True, splits=("dev",))
     build_figures(tables, folder / "figures", study)
     (folder / "checks.json").write_text(json.dumps(make_checks()))
     return build_report(

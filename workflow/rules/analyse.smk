@@ -6,7 +6,9 @@ rule collect:
         # A partial report takes what the store has; the missing runs are rows of runs.parquet.
         [] if STUDY.partial else STUDY.markers,
         checks=STUDY.layout.checks,
-        code=STUDY.modules("collect.py"),
+        code=STUDY.modules(
+            "collect.py", "analysis/conflicts.py", "analysis/cost_ratios.py"
+        ),
     output:
         [
             STUDY.layout.tables / f"{name}.parquet"

@@ -27,6 +27,10 @@ SCHEMAS: dict[str, type[tables.Table]] = {
     "predictions": tables.ArmPredictions,
     "runs": tables.Runs,
     "costs": tables.Costs,
+    "conflicts": tables.Conflicts,
+    "actions": tables.Actions,
+    "weights": tables.Weights,
+    "cost_ratios": tables.CostRatios,
 }
 NEEDED = ("scores", "changes", "arms")
 OF_A_TASK = ("scores", "changes", "arms", "best", "confusions", "predictions")
@@ -49,6 +53,10 @@ class Inputs:
     predictions: pd.DataFrame
     runs: pd.DataFrame
     costs: pd.DataFrame
+    conflicts: pd.DataFrame
+    actions: pd.DataFrame
+    weights: pd.DataFrame
+    cost_ratios: pd.DataFrame
     study: StudyConfig | None = None
     report: ReportConfig = field(default_factory=ReportConfig)
     present: frozenset[str] = field(default_factory=frozenset)
@@ -108,6 +116,13 @@ class Inputs:
         if split is not None:
             rows = rows[rows["split"] == split]
         return sorted(set(rows["run"].dropna()) | set(rows["baseline_run"].dropna()))
+
+    def step_run_keys(self, rows: pd.DataFrame) -> list[str]:
+        """Keys of the runs whose steps stand behind rows of `conflicts`, `weights` or
+        `cost_ratios`, sorted."""
+        by = [c for c in ("group", "combiner", "alpha", "variant", "seed") if c in rows]
+        found = self.actions.merge(rows[by].drop_duplicates(), on=by)
+        return sorted(set(found["run"]))
 
 
 def in_variant(frame: pd.DataFrame, variant: str) -> pd.DataFrame:

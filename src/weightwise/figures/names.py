@@ -130,6 +130,12 @@ def percent(value: object) -> str:
     return text if text == DASH else f"{text} %"
 
 
+def ratio(logarithm: object) -> str:
+    """`0.31` of the natural logarithm of a ratio."""
+    known = isinstance(logarithm, int | float) and math.isfinite(logarithm)
+    return f"{math.exp(logarithm):.2f}" if known else DASH
+
+
 def p_value(value: object) -> str:
     """`0.013`, `< 0.001`."""
     if isinstance(value, int | float) and value < 0.0005:

@@ -17,6 +17,7 @@ from weightwise.files import write_text
 from weightwise.report import data_section, run_section, study_tables, verdict
 from weightwise.report.beside import Beside, beside_published
 from weightwise.report.comparison import comparison_tables
+from weightwise.report.gradients_section import GradientsSection, gradients_section
 from weightwise.report.html import Figure, Table, render, svg_source
 from weightwise.report.task_section import TaskSection, task_section
 
@@ -33,6 +34,7 @@ class VariantSection:
     tasks: list[TaskSection]
     overall: list[Table]
     noise: Table
+    gradients: GradientsSection | None
     beside: Beside | None
 
 
@@ -122,6 +124,7 @@ def _variant(
         ],
         overall=[table for table in overall if table],
         noise=study_tables.noise_table(inputs, variant),
+        gradients=gradients_section(inputs, variant, own),
         beside=beside,
     )
 

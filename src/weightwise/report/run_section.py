@@ -6,7 +6,6 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-import numpy as np
 import pandas as pd
 
 from weightwise.figures import names
@@ -134,38 +133,26 @@ def run_table(inputs: Inputs) -> Table:
 
 
 def cost_table(inputs: Inputs) -> Table:
-    """Seconds per step and memory per combiner, as a ratio to addition in the same grouping."""
+    """Seconds per step, memory and minutes of every combiner, over all its runs."""
     costs = inputs.costs
-    keys = ["group", "variant", "seed"]
-    added = costs[costs["combiner"] == "addition"].groupby(keys)[
-        ["step_seconds", "peak_memory_bytes"]
-    ]
-    joined = costs.merge(added.mean().reset_index(), on=keys, how="left", suffixes=("", "_added"))
     lines = []
-    order = sorted(joined["combiner"].unique(), key=lambda c: names.arm_key(c, None))
-    for combiner in order:
-        rows = joined[joined["combiner"] == combiner]
-        seconds = rows["step_seconds"]
-        ratio = (seconds / rows["step_seconds_added"]).replace(np.inf, np.nan).mean()
-        memory = (rows["peak_memory_bytes"] / rows["peak_memory_bytes_added"]).mean()
-        peak = rows["peak_memory_bytes"].mean()
+    for combiner in sorted(costs["combiner"].unique(), key=lambda c: names.arm_key(c, None)):
+        rows = costs[costs["combiner"] == combiner]
         minutes = (rows["train_seconds"].sum() + rows["score_seconds"].sum()) / 60
         lines.append(
             [
                 names.combiner_label(combiner),
                 str(len(rows)),
-                names.number(float(seconds.mean()), 4),
-                names.number(float(ratio), 2),
-                names.number(float(peak) / 2**20, 0),
-                names.number(float(memory), 2),
+                names.number(float(rows["step_seconds"].mean()), 4),
+                names.number(float(rows["peak_memory_bytes"].mean()) / 2**20, 0),
                 names.number(float(minutes), 1),
             ]
         )
-    head = ["Combiner", "Runs", "Seconds per step", "× addition", "Peak memory, MiB"]
-    head += ["× addition", "Minutes in all"]
+    head = ["Combiner", "Runs", "Seconds per step", "Peak memory, MiB", "Minutes in all"]
     note = (
-        "Ratios are to addition in the same grouping, variant and seed, then averaged. A baseline "
-        "has one task in a step, so no ratio. Times depend on the machine and are not reproducible."
+        "Means over all runs of a combiner, all steps counted; a baseline has one task in a step. "
+        "What a combiner costs beside addition, run by run, is told where the gradients are. "
+        "Times depend on the machine and are not reproducible."
     )
     return table("Cost of every combiner", head, lines, note)
 

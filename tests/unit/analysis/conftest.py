@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from weightwise.tables import Scores, check
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 METRICS = {"SEN": "accuracy", "PAR": "accuracy", "SIM": "pearson"}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from weightwise.analysis import gradients
 from weightwise.analysis.run import SCHEMAS
 from weightwise.config import load_study
 from weightwise.config.document import json_schema, key_table
@@ -80,7 +81,8 @@ def test_what_decides_the_data_and_what_does_not():
 
 
 def test_the_workflow_declares_every_table_and_captions_every_figure():
-    assert set(WorkflowStudy.analysis_tables) == set(SCHEMAS) - {"scores"} | {"predictions"}
+    declared = set(SCHEMAS) - {"scores"} | {"predictions"} | set(gradients.SCHEMAS)
+    assert set(WorkflowStudy.analysis_tables) == declared
     captions = {path.stem for path in (ROOT / "workflow" / "report").glob("*.rst")}
     assert captions == {*KINDS, "report", "workflow"}
 

@@ -15,4 +15,4 @@ from figure_inputs import make_study_tables
 @pytest.fixture(scope="session")
 def small_tables(tmp_path_factory) -> Path:
     """Three tasks, three seeds, dev and test."""
-    return make_study_tables(tmp_path_factory.mktemp("small"))
+    return make_study_tables(tmp_path_factory.mktemp("small"), runs=True, gradients=True)

@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from gradient_inputs import run_steps
 
 from weightwise import tables
+from weightwise.analysis.cost_ratios import cost_ratios
+from weightwise.analysis.gradients import SCHEMAS, analyse_gradients
 from weightwise.analysis.run import analyse, wanted_cells
 from weightwise.config import StudyConfig
 from weightwise.grid import plain
@@ -125,7 +128,11 @@ def make_predictions(best: pd.DataFrame, scores: pd.DataFrame, kinds: dict[str, 
 
 
 def make_study_tables(
-    out: Path, predictions: bool = True, runs: bool = False, **options: Any
+    out: Path,
+    predictions: bool = True,
+    runs: bool = False,
+    gradients: bool = False,
+    **options: Any,
 ) -> Path:
     """A folder of tables as the study's analysis leaves it."""
     kinds = options.get("kinds") or KINDS
@@ -143,6 +150,10 @@ def make_study_tables(
             analyse(scores, out, rows, classes)
     if runs:
         _write_runs(out, scores)
+    if gradients:
+        found = analyse_gradients(run_steps(scores))
+        for name, frame in found.items():
+            tables.write_table(frame, SCHEMAS[name], out / f"{name}.parquet")
     return out
 
 
@@ -182,10 +193,17 @@ def _write_runs(out: Path, scores: pd.DataFrame) -> None:
                 "train_seconds": 100 * slow,
                 "score_seconds": 1.0,
                 "peak_memory_bytes": 2.0**30,
+                "median_step_seconds": slow,
+                "timed_steps": 90,
+                "hardware": "a laptop",
+                "precision": "fp32",
+                "threads": 1.0,
             }
         )
     tables.write_table(pd.DataFrame(states), tables.Runs, out / "runs.parquet")
     tables.write_table(pd.DataFrame(costs), tables.Costs, out / "costs.parquet")
+    ratios = cost_ratios(pd.DataFrame(costs))
+    tables.write_table(ratios, tables.CostRatios, out / "cost_ratios.parquet")
 
 
 def no_figures(folder: Path) -> Path:

@@ -125,7 +125,13 @@ def drawn_svg(drawing) -> bytes:
 def test_hostile_names_stay_text(tmp_path):
     names = {SCRIPT: "classification", IMAGE: "binary", FORMULA: "regression"}
     folder = make_study_tables(
-        tmp_path / "t", tasks=list(names), kinds=names, seeds=(1, 2), splits=("dev",)
+        tmp_path / "t",
+        tasks=list(names),
+        kinds=names,
+        seeds=(1, 2),
+        splits=("dev",),
+        runs=True,
+        gradients=True,
     )
     index = build_figures(folder, tmp_path / "f", make_study(hostile=True))
     assert {r["kind"] for r in index} == set(FIGURES) - {"simplex"}
@@ -176,7 +182,7 @@ def test_arms_of_every_kind_of_combiner(tmp_path):
     """Options and the colon of torchjd's names reach labels and no file name; the arm that is best
     is named where the pairings are; an alias names the method that it is."""
     more = ("cagrad(c=0.8)", "mgda", "pcgrad_alpha", "torchjd:UPGrad")
-    folder = make_study_tables(tmp_path / "t", more=more)
+    folder = make_study_tables(tmp_path / "t", more=more, runs=True, gradients=True)
     index = build_figures(folder, tmp_path / "f", make_study())
     assert {r["kind"] for r in index} == set(FIGURES) - {"simplex"}
     assert all(set(r["file"]) & set("():") == set() for r in index)

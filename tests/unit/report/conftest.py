@@ -41,11 +41,12 @@ def build(tmp_path_factory):
 def full_page(build) -> str:
     """Everything at once: runs, checks, published tables."""
     study = make_study(published="pairing", introduction="A study & its <aim>.")
-    return build(study, make_checks(), draw=True, runs=True)
+    return build(study, make_checks(), draw=True, runs=True, gradients=True)
 
 
 @pytest.fixture(scope="session")
 def hostile_page(build) -> str:
     """Titles, classes and data facts that try to run code."""
     study = make_study(hostile=True, title='"><script>alert(9)</script>', published="pairing")
-    return build(study, make_checks(), draw=True, runs=True, partial=True, splits=("dev",))
+    more = {"gradients": True, "runs": True, "splits": ("dev",)}
+    return build(study, make_checks(), draw=True, partial=True, **more)
