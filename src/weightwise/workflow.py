@@ -43,6 +43,7 @@ class WorkflowStudy:
         "noise",
         "confusions",
         "predictions",
+        "learning",
     )
     figure_kinds = KINDS
 

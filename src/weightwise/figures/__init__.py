@@ -5,7 +5,10 @@ A new figure is one file with a `draw` function, and its name in KINDS.
 
 from typing import Any
 
-KINDS = ("pairings", "heatmap", "forest", "regression", "simplex", "confusion", "scatter")
+KINDS = (
+    *("pairings", "heatmap", "forest", "regression", "simplex", "confusion", "scatter"),
+    "learning",
+)
 """Names of the figures' modules, in the order of the report."""
 
 

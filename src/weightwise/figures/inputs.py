@@ -24,6 +24,7 @@ SCHEMAS: dict[str, type[tables.Table]] = {
     "noise": tables.Noise,
     "confusions": tables.Confusions,
     "predictions": tables.ArmPredictions,
+    "learning": tables.Learning,
     "runs": tables.Runs,
     "costs": tables.Costs,
 }
@@ -45,6 +46,7 @@ class Inputs:
     noise: pd.DataFrame
     confusions: pd.DataFrame
     predictions: pd.DataFrame
+    learning: pd.DataFrame
     runs: pd.DataFrame
     costs: pd.DataFrame
     study: StudyConfig | None = None

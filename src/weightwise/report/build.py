@@ -17,6 +17,7 @@ from weightwise.files import write_text
 from weightwise.report import data_section, run_section, study_tables, verdict
 from weightwise.report.beside import Beside, beside_published
 from weightwise.report.html import Figure, Table, render, svg_source
+from weightwise.report.learning_section import LearningSection, learning_section
 from weightwise.report.task_section import TaskSection, task_section
 
 
@@ -30,6 +31,7 @@ class VariantSection:
     cards: list[verdict.Card]
     overview: list[Figure]
     tasks: list[TaskSection]
+    learning: LearningSection | None
     overall: list[Table]
     noise: Table
     beside: Beside | None
@@ -103,9 +105,7 @@ def _variant(
     own = [f for f in figures if f.get("variant") == variant]
     suffix = "" if variant == "default" else f"-{names.slug(variant)}"
     study = inputs.study
-    beside = None
-    if study is not None and study.report.published == "pairing":
-        beside = beside_published(inputs, variant, study, facts)
+    beside = beside_published(inputs, variant, study, facts) if study is not None else None
     splits = [s for s in ("test", "dev") if (inputs.overall["split"] == s).any()]
     overall = [study_tables.overall_table(inputs, variant, split) for split in splits]
     return VariantSection(
@@ -118,6 +118,9 @@ def _variant(
             task_section(inputs, task, variant, _by_kind(own, task), facts)
             for task in inputs.tasks(variant)
         ],
+        learning=learning_section(
+            inputs, variant, [f["figure"] for f in own if f.get("kind") == "learning"]
+        ),
         overall=[table for table in overall if table],
         noise=study_tables.noise_table(inputs, variant),
         beside=beside,
