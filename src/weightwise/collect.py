@@ -11,6 +11,7 @@ from weightwise.analysis.best import wanted_cells
 from weightwise.analysis.conflicts import recorded_steps
 from weightwise.analysis.confusion import confusions
 from weightwise.analysis.cost_ratios import cost_ratios, timed_steps
+from weightwise.analysis.learning import learning_of_run
 from weightwise.analysis.run import analyse
 from weightwise.grid import Arm, Cell
 from weightwise.runs import StudyRuns
@@ -18,7 +19,9 @@ from weightwise.tables import (
     ArmPredictions,
     Confusions,
     Costs,
+    Epochs,
     Gramians,
+    Learning,
     Predictions,
     Runs,
     Scores,
@@ -68,6 +71,7 @@ def analyse_study(runs: StudyRuns) -> None:
     found = analyse(scores, tables, confidence=report.confidence, power=report.power)
     predictions = _predictions(runs, found["best"])
     write_table(predictions, ArmPredictions, tables / "predictions.parquet")
+    write_table(_learning(runs), Learning, tables / "learning.parquet")
     classes = {
         name: len(task.class_names) for name, task in study.tasks.items() if task.class_names
     }
@@ -207,3 +211,28 @@ def _predictions(runs: StudyRuns, best: pd.DataFrame) -> pd.DataFrame:
                 )
             )
     return pd.concat(frames, ignore_index=True) if frames else empty(ArmPredictions)
+
+
+def _learning(runs: StudyRuns) -> pd.DataFrame:
+    """How every finished run learned; a row that shares another's run adds nothing to see."""
+    frames = []
+    for run in runs.grid.runs:
+        record = runs.record(run)
+        if record is None:
+            continue
+        folder = runs.store.folder(record["key"])
+        epochs = read_table(folder / "epochs.parquet", Epochs)
+        steps = read_table(folder / "steps.parquet", Steps)
+        found = learning_of_run(epochs, steps)
+        alphas = {task: own_alpha(run.arm, run.group, task) for task in run.group}
+        frames.append(
+            found.assign(
+                group=run.group_name,
+                combiner=run.arm.combiner,
+                alpha=found["task"].map(alphas).astype(object),
+                variant=run.variant,
+                seed=run.seed,
+                run=record["key"],
+            )
+        )
+    return pd.concat(frames, ignore_index=True) if frames else empty(Learning)

@@ -28,6 +28,13 @@ VERDICTS = (
     "reference",  # the baseline itself
 )
 
+QUANTITIES = (
+    "step_loss",  # training loss, mean over a bin of consecutive steps
+    "train_loss",  # training loss, mean over the steps of an epoch
+    "dev_loss",  # after the epoch
+    "dev_score",  # after the epoch
+)
+
 
 class Table(pa.DataFrameModel):
     """Base: exactly the declared columns, coerced to the declared types."""
@@ -337,6 +344,23 @@ class Regularisers(Table):
     proximal: Series[float] = pa.Field(
         nullable=True, ge=0, description="divergence from the average of the weights, mean"
     )
+
+
+class Learning(Table):
+    """How every run of a study learned, step by step and epoch by epoch (`learning.parquet`)."""
+
+    task: Series[str]
+    group: Series[str]
+    combiner: Series[str]
+    alpha: Series[str] = pa.Field(nullable=True, description="as in scores")
+    variant: Series[str]
+    seed: Series[int]
+    run: Series[str]
+    quantity: Series[str] = pa.Field(isin=QUANTITIES)
+    position: Series[float] = pa.Field(
+        ge=1, description="epoch; for step_loss the mean step of the bin"
+    )
+    value: Series[float] = pa.Field(nullable=True, description="a loss, or the task's metric")
 
 
 class StepTimes(Table):

@@ -48,6 +48,7 @@ class WorkflowStudy:
         "actions",
         "weights",
         "cost_ratios",
+        "learning",
     )
     figure_kinds = KINDS
 

@@ -86,7 +86,7 @@ class ReportConfig(Strict):
     """Confidence of all intervals; 1 - confidence is the family-wise error after Holm."""
     power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
     """Power assumed when the report says how many seeds would be needed."""
-    published: Literal["pairing"] | None = None
+    published: Literal["pairing", "gradattention"] | None = None
     """Published tables that are set beside ours (tasks are matched by name)."""
 
 

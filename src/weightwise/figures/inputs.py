@@ -25,6 +25,7 @@ SCHEMAS: dict[str, type[tables.Table]] = {
     "comparisons": tables.Comparisons,
     "confusions": tables.Confusions,
     "predictions": tables.ArmPredictions,
+    "learning": tables.Learning,
     "runs": tables.Runs,
     "costs": tables.Costs,
     "conflicts": tables.Conflicts,
@@ -51,6 +52,7 @@ class Inputs:
     comparisons: pd.DataFrame
     confusions: pd.DataFrame
     predictions: pd.DataFrame
+    learning: pd.DataFrame
     runs: pd.DataFrame
     costs: pd.DataFrame
     conflicts: pd.DataFrame

@@ -19,6 +19,7 @@ from weightwise.report.beside import Beside, beside_published
 from weightwise.report.comparison import comparison_tables
 from weightwise.report.gradients_section import GradientsSection, gradients_section
 from weightwise.report.html import Figure, Table, render, svg_source
+from weightwise.report.learning_section import LearningSection, learning_section
 from weightwise.report.task_section import TaskSection, task_section
 
 
@@ -32,6 +33,7 @@ class VariantSection:
     cards: list[verdict.Card]
     overview: list[Figure]
     tasks: list[TaskSection]
+    learning: LearningSection | None
     overall: list[Table]
     noise: Table
     gradients: GradientsSection | None
@@ -107,9 +109,7 @@ def _variant(
     own = [f for f in figures if f.get("variant") == variant]
     suffix = "" if variant == "default" else f"-{names.slug(variant)}"
     study = inputs.study
-    beside = None
-    if study is not None and study.report.published == "pairing":
-        beside = beside_published(inputs, variant, study, facts)
+    beside = beside_published(inputs, variant, study, facts) if study is not None else None
     splits = [s for s in ("test", "dev") if (inputs.overall["split"] == s).any()]
     overall = [study_tables.overall_table(inputs, variant, split) for split in splits]
     return VariantSection(
@@ -122,6 +122,9 @@ def _variant(
             task_section(inputs, task, variant, _by_kind(own, task), facts)
             for task in inputs.tasks(variant)
         ],
+        learning=learning_section(
+            inputs, variant, [f["figure"] for f in own if f.get("kind") == "learning"]
+        ),
         overall=[table for table in overall if table],
         noise=study_tables.noise_table(inputs, variant),
         gradients=gradients_section(inputs, variant, own),

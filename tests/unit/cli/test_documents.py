@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -13,10 +14,12 @@ from weightwise.analysis import gradients
 from weightwise.analysis.run import SCHEMAS
 from weightwise.config import load_study
 from weightwise.config.document import json_schema, key_table
-from weightwise.config.study import STUDY_COMBINERS
+from weightwise.config.study import STUDY_COMBINERS, ReportConfig
 from weightwise.figures import KINDS
 from weightwise.files import write_json
 from weightwise.grid import Grid
+from weightwise.published import published_names
+from weightwise.published.papers import PAPERS
 from weightwise.workflow import WorkflowStudy
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -70,6 +73,43 @@ def test_the_small_pairing_study_differs_by_configuration_only():
     assert small.study.tasks["PAR"].data.dev is None
 
 
+def test_the_gradattention_study_is_the_papers_grid():
+    grid = Grid(load_study(ROOT / "workflow" / "studies" / "gradattention.yaml"))
+    assert grid.groups[-1] == ("SEN", "PAR", "SIM")
+    assert len(grid.groups) == 4  # each task alone, and all three
+    arms = [arm.combiner for arm in grid.arms(grid.groups[-1], next(iter(grid.variants)))]
+    assert arms == ["addition", "pcgrad", "gradattention"]
+    kinds = {(t.head, t.learning_rate) for t in grid.variants.values()}
+    assert kinds == {(head, rate) for head in ("linear", "tanh2") for rate in (1e-5, 1e-4)}
+    assert len(grid.runs) == 6 * 4 * 5
+    for training in grid.variants.values():
+        assert (training.epochs, training.batch_size, training.schedule) == (100, 24, "min_size")
+        assert (training.weight_decay, training.dropout) == (0.01, 0.3)
+        assert (training.pair, training.decoder) == ("siamese", "concatenate")
+        assert training.output == "sigmoid"
+    seen = {name: task.representation for name, task in grid.study.tasks.items()}
+    assert seen == {"SEN": "cls", "PAR": "mean", "SIM": "mean"}
+    assert grid.study.report.published == "gradattention"
+
+
+def test_the_small_gradattention_study_differs_by_configuration_only():
+    small = Grid(load_study(ROOT / "workflow" / "studies" / "gradattention-small.yaml"))
+    whole = Grid(load_study(ROOT / "workflow" / "studies" / "gradattention.yaml"))
+    group = whole.groups[-1]
+    assert (small.groups, small.arms(group)) == (whole.groups, whole.arms(group))
+    assert {t.head for t in small.variants.values()} == {"linear", "tanh2"}
+    assert len(small.runs) == 6 * 2 * 3
+    assert small.study.tasks["PAR"].data.dev is None
+    for key in ("dropout", "pair", "decoder", "output", "schedule", "weight_decay"):
+        assert getattr(small.study.training, key) == getattr(whole.study.training, key)
+
+
+def test_every_paper_that_can_be_named_is_known():
+    named = get_args(get_args(ReportConfig.model_fields["published"].annotation)[0])
+    assert set(named) == set(PAPERS)
+    assert {p.arms for p in PAPERS.values() if p.arms} <= set(published_names())
+
+
 def test_what_decides_the_data_and_what_does_not():
     def definition(*changes: str) -> str:
         return WorkflowStudy(ROOT / "config.yaml", changes, {}).data_definition
@@ -81,7 +121,7 @@ def test_what_decides_the_data_and_what_does_not():
 
 
 def test_the_workflow_declares_every_table_and_captions_every_figure():
-    declared = set(SCHEMAS) - {"scores"} | {"predictions"} | set(gradients.SCHEMAS)
+    declared = set(SCHEMAS) - {"scores"} | {"predictions", "learning"} | set(gradients.SCHEMAS)
     assert set(WorkflowStudy.analysis_tables) == declared
     captions = {path.stem for path in (ROOT / "workflow" / "report").glob("*.rst")}
     assert captions == {*KINDS, "report", "workflow"}

@@ -127,6 +127,28 @@ def make_predictions(best: pd.DataFrame, scores: pd.DataFrame, kinds: dict[str, 
     return pd.concat(frames) if frames else None
 
 
+def make_learning(scores: pd.DataFrame, epochs: int = 5, steps: int = 30) -> pd.DataFrame:
+    """Every run's losses and dev scores: the training loss falls, the dev loss turns in the middle.
+    The dev score in the last epoch is that of the scores."""
+    real = scores[scores["alias_of"].isna() & (scores["split"] == "dev")]
+    rows = []
+    for place, cell in enumerate(real.itertuples()):
+        named = {k: getattr(cell, k) for k in ("task", "group", "combiner", "alpha", "variant")}
+        named |= {"seed": cell.seed, "run": cell.run}
+        shift = 0.01 * (place % 7)
+        for epoch in range(1, epochs + 1):
+            for quantity, value in (
+                ("train_loss", 1 / epoch + shift),
+                ("dev_loss", 0.6 + 0.05 * (epoch - epochs / 2) ** 2 + shift),
+                ("dev_score", cell.score - 0.02 * (epochs - epoch)),
+            ):
+                rows.append(named | {"quantity": quantity, "position": epoch, "value": value})
+        for step in range(1, steps + 1):
+            value = 5 / (4 + step) + shift
+            rows.append(named | {"quantity": "step_loss", "position": step, "value": value})
+    return pd.DataFrame(rows)
+
+
 def make_study_tables(
     out: Path,
     predictions: bool = True,
@@ -148,6 +170,7 @@ def make_study_tables(
         if rows is not None:
             tables.write_table(rows, tables.ArmPredictions, out / "predictions.parquet")
             analyse(scores, out, rows, classes)
+        tables.write_table(make_learning(scores), tables.Learning, out / "learning.parquet")
     if runs:
         _write_runs(out, scores)
     if gradients:

@@ -1,0 +1,90 @@
+"""What must be known of a published study to read its tables beside ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class TimeRatio:
+    """A printed ratio of step times: `of` over `to`, both combiners of ours.
+
+    `quantity` names its row in the published table; where `over` names a second row, the ratio is
+    not printed itself but follows from the two: quantity / over.
+    """
+
+    of: str
+    to: str
+    quantity: str
+    over: str | None = None
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A published study.
+
+    `citation`: who, title, which tables. `setting`: how it trained, after "the paper". `shape`:
+    what may be compared although encoders and data differ. `arms`: the published table of arms, by
+    name; None where the report has its own layout for the paper. `overall`: how the paper computes
+    the overall score, a column of `tables.Overall`. `baseline`: the printed arm that its others are
+    compared with, None where it prints none; `our_baseline`: our combiner in the same part.
+    """
+
+    citation: str
+    setting: str
+    shape: str
+    arms: str | None = None
+    overall: Literal["mean_mapped", "mean_raw"] = "mean_mapped"
+    baseline: str | None = None
+    our_baseline: str = "addition"
+    cautions: tuple[str, ...] = ()
+    time_ratios: tuple[TimeRatio, ...] = ()
+    time_setting: str = ""
+
+
+PAIRING = Paper(
+    citation="Jatusripitak and Wirawarn, “Good Things Come to Those Who Weight: Effective Pairing "
+    "Strategies for Multi-Task Fine-Tuning”, appendix B, figures 3 to 5 and section 5.4.4.",
+    setting="fine-tuned minBERT from BERT-base weights on Stanford's CS224N files (SST, Quora, "
+    "STS), batch 8, 10 epochs, learning rate 1e-5, one seed",
+    shape="which pairing helps, and at which weight",
+)
+
+GRADATTENTION = Paper(
+    citation="Yildiz, “GradAttention: Attention-Based Gradient Surgery for Multitask "
+    "Fine-Tuning”, table 1 and section 4.6.",
+    setting="trained all weights of minBERT (12 layers, 768 wide) on Stanford's CS224N files (SST, "
+    "Quora, STS), all three tasks together, 100 epochs, batch 24 (PCGrad 16), learning rates "
+    "1e-5 and 1e-4, heads of one and two layers, one seed",
+    shape="which combiner is ahead, and what it costs",
+    arms="gradattention",
+    cautions=(
+        "The paper prints the scores of one model, that of the lowest total training loss, on the "
+        "leaderboard's test set. It names neither its combiner nor any score of the others, and "
+        "its column of changes (+0.523, +0.779, +1.338) is the distance from an empty entry (0, 0 "
+        "and −1). So there is no published difference between combiners to compare ours with.",
+        "Its table calls the score of STS an accuracy and that of paraphrases a correlation; its "
+        "overall score comes out only with them the other way round, as they stand here.",
+        "A head of one linear layer on the two concatenated means of a pair gives one term for "
+        "each text and adds them: it cannot tell whether the two are alike. That, and not only the "
+        "sigmoid that the paper suspects, may keep similarity low, in its table and in our "
+        "variants with such heads.",
+    ),
+    time_ratios=(
+        TimeRatio(
+            of="pcgrad",
+            to="addition",
+            quantity="step time GradAttention / addition (AdamW)",
+            over="step time GradAttention / PCGrad",
+        ),
+        TimeRatio(
+            of="gradattention", to="addition", quantity="step time GradAttention / addition (AdamW)"
+        ),
+        TimeRatio(of="gradattention", to="pcgrad", quantity="step time GradAttention / PCGrad"),
+    ),
+    time_setting="The paper measured on one machine, over fewer epochs and with equal batches.",
+)
+
+PAPERS: dict[str, Paper] = {"pairing": PAIRING, "gradattention": GRADATTENTION}
+"""The papers that `report.published` can name."""
