@@ -127,9 +127,7 @@ def _cancel_jobs(note: dict, who: str) -> None:
         while (jobs := left()) and time.monotonic() < until:
             time.sleep(1)
         if jobs:
-            _say(
-                f"Slurm has not ended them in {GRACE:g} seconds: {_shown(jobs)}; see `squeue --me`"
-            )
+            _say(f"Slurm has not ended {_shown(jobs)} in {GRACE:g} seconds; see `squeue --me`")
     except slurm.SlurmError as error:
         _say(f"Slurm jobs of {who} may still run: {error}")
 

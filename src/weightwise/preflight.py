@@ -64,7 +64,7 @@ def before_the_first_job(workflow) -> None:
     settings.status_command = status_command(
         settings.status_command, settings.init_seconds_before_status_checks
     )
-    _read_cancelled_by()
+    _mend_status_queries()
 
 
 def _resources(job) -> dict[str, int | str]:
@@ -229,22 +229,23 @@ def status_command(wanted: str | None, first_look: int) -> str:
     return "squeue"
 
 
-def _read_cancelled_by() -> None:
-    """Let the plugin understand sacct's `CANCELLED by 1000`.
+def _mend_status_queries() -> None:
+    """Let the plugin read sacct's `CANCELLED by 1000`, and bear a Slurm that does not answer.
 
-    Version 2.8.0 knows the word CANCELLED alone, and would wait for such a job for ever.
+    Version 2.8.0 knows the word CANCELLED alone, and would wait for such a job for ever. Of a look
+    that got no answer (slurmctld is restarted) it keeps no job, and would wait for all of them.
     """
     import snakemake_executor_plugin_slurm as plugin
 
     query = plugin.query_job_status
-    if getattr(query, "reads_cancelled_by", False):
+    if getattr(query, "mended", False):
         return
 
     async def query_job_status(command, logger):
         states, seconds = await query(command, logger)
-        if states is not None:
-            states = {job: state.partition(" by ")[0] for job, state in states.items()}
-        return states, seconds
+        if states is None:
+            return {}, 0.0  # nothing is known: jobs without a state count as under way
+        return {job: state.partition(" by ")[0] for job, state in states.items()}, seconds
 
-    query_job_status.reads_cancelled_by = True
+    query_job_status.mended = True
     plugin.query_job_status = query_job_status

@@ -83,7 +83,7 @@ def why_not() -> str | None:
     return None
 
 
-def wait_for(what: str, condition: Callable[[], object], seconds: float = 60) -> object:
+def wait_for(what: str, condition: Callable[[], object], seconds: float = 120) -> object:
     """The first true value of a condition.
 
     Raises:

@@ -109,9 +109,10 @@ def test_without_gpus_a_restart_of_the_controller_costs_no_run(cluster, project)
     assert "N/A" in asked
     assert "gpu" not in asked
     cluster.stop_controller()
-    # At least one look of Snakemake finds nobody there.
+    # At least one look of Snakemake finds nobody there, and none of its jobs is forgotten for it.
     store = project.folder / "results" / "runs"
     pretend.wait_for("a finished run", lambda: list(store.glob("*/run.json")))
+    pretend.wait_for("a look in vain", lambda: "Falling back to 'sacct'" in project.said)
     cluster.start_controller()
     finish(project, process)
     # A job that starts in those seconds may be turned down: such a job is tried again, none is

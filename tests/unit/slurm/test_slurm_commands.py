@@ -267,7 +267,7 @@ def test_sacct_where_accounts_are_kept_else_squeue(pretend, keeps, age, first_lo
         assert status_command("squeue", first_look) == "squeue"
 
 
-def test_the_plugin_learns_to_read_cancelled_by(monkeypatch):
+def test_the_plugin_reads_cancelled_by_and_bears_no_answer(monkeypatch):
     import asyncio
 
     plugin = pytest.importorskip("snakemake_executor_plugin_slurm")
@@ -276,8 +276,8 @@ def test_the_plugin_learns_to_read_cancelled_by(monkeypatch):
         return ({"1": "CANCELLED by 1000", "2": "RUNNING"}, 0.1) if command else (None, None)
 
     monkeypatch.setattr(plugin, "query_job_status", query)
-    preflight._read_cancelled_by()
-    preflight._read_cancelled_by()
+    preflight._mend_status_queries()
+    preflight._mend_status_queries()
     read = plugin.query_job_status
     assert asyncio.run(read("sacct", None)) == ({"1": "CANCELLED", "2": "RUNNING"}, 0.1)
-    assert asyncio.run(read("", None)) == (None, None)
+    assert asyncio.run(read("", None)) == ({}, 0.0)
