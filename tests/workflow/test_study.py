@@ -30,6 +30,8 @@ def test_a_study_runs_once_and_is_due_again_for_the_right_reasons(project):
     assert "of 22 runs done, ETA" in done.stderr
     assert "reports/tiny/index.html" in done.stdout + done.stderr
     assert "MOOD" in project.page
+    assert "What the gradients did" in project.page
+    assert "the plain sum itself" in project.page
     (log,) = (project.folder / "results/tiny/logs/MOOD+SAME/pcgrad/default").glob("seed-1-*.log")
     assert "epoch 2: MOOD dev" in log.read_text()
     assert list((project.folder / "results/tiny/benchmarks").glob("*.tsv"))

@@ -16,7 +16,13 @@ from matplotlib.path import Path
 from weightwise.analysis.conflicts import ALL
 from weightwise.analysis.over_seeds import over_seeds
 from weightwise.figures import names, style
-from weightwise.figures.drawing import Drawing, figure_id, in_parts, in_variant_title
+from weightwise.figures.drawing import (
+    Drawing,
+    figure_id,
+    in_parts,
+    in_variant_title,
+    seeds_told,
+)
 from weightwise.figures.inputs import Inputs, in_variant
 
 PAIRS_PER_FIGURE = 3
@@ -111,7 +117,7 @@ def _figure(
     return Drawing(
         id=figure_id("conflict", variant, None, *([str(number)] if count > 1 else [])),
         title=f"Conflict of the tasks' gradients{which}" + in_variant_title(variant),
-        caption=_caption(inputs, rows),
+        caption=_caption(inputs, rows, cells["seeds"]),
         figure=figure,
         alt=f"Maps of the cosine and the length ratio of task gradients by layer and training "
         f"time. Mean cosine over the whole encoder: {'; '.join(told)}.",
@@ -196,14 +202,13 @@ def _bar(
     bar.ax.tick_params(length=0)
 
 
-def _caption(inputs: Inputs, rows: pd.DataFrame) -> str:
+def _caption(inputs: Inputs, rows: pd.DataFrame, seeds: pd.Series) -> str:
     arms = " or ".join(dict.fromkeys(names.arm_label(*arm) for arm in names.arms_of(rows)))
-    seeds = rows["seed"].nunique()
     level = f"{100 * inputs.confidence:g} %"
     spread = (
-        f"Colours: means over {seeds} seeds; a dot: the {level} t interval over the seeds lies on "
-        "one side of zero (of equal lengths), not corrected for the number of cells."
-        if seeds > 1
+        f"Colours: means over {seeds_told(seeds)}; a dot: the {level} t interval over the seeds "
+        "lies on one side of zero (of equal lengths), not corrected for the number of cells."
+        if seeds.max() > 1
         else "One seed: no interval exists."
     )
     return (

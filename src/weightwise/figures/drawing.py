@@ -59,6 +59,12 @@ def split_note(split: str) -> str:
     return OPTIMISTIC if split == "dev" else "Test scores of the epochs and arms chosen on dev."
 
 
+def seeds_told(counts: pd.Series) -> str:
+    """`3 seeds`, or `2 to 3 seeds` where some runs are missing."""
+    ends = dict.fromkeys(str(int(n)) for n in (counts.min(), counts.max()))
+    return f"{' to '.join(ends)} seeds"
+
+
 def in_variant_title(variant: str) -> str:
     """The end of a title: nothing for a study without a sweep."""
     return "" if variant == "default" else f" ({variant})"

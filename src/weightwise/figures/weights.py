@@ -9,7 +9,13 @@ from matplotlib.axes import Axes
 
 from weightwise.analysis.over_seeds import over_seeds
 from weightwise.figures import names, style
-from weightwise.figures.drawing import Drawing, figure_id, in_parts, in_variant_title
+from weightwise.figures.drawing import (
+    Drawing,
+    figure_id,
+    in_parts,
+    in_variant_title,
+    seeds_told,
+)
 from weightwise.figures.inputs import Inputs, in_variant
 
 COLUMNS = 3
@@ -65,11 +71,11 @@ def _figure(
     number, count = part
     which = f", part {number} of {count}" if count > 1 else ""
     everything = pd.concat(chosen)
-    seeds = everything["seed"].nunique()
+    seeds = everything.groupby(ARM, sort=False, dropna=False)["seed"].nunique()
     spread = (
-        f"Lines: means over {seeds} seeds; bands: {100 * inputs.confidence:g} % t intervals over "
-        "the seeds."
-        if seeds > 1
+        f"Lines: means over {seeds_told(seeds)}; bands: {100 * inputs.confidence:g} % t intervals "
+        "over the seeds."
+        if seeds.max() > 1
         else "One seed: no band exists."
     )
     return Drawing(

@@ -126,10 +126,11 @@ def _pairs(inputs: Inputs, conflicts: pd.DataFrame, weighted: bool) -> Table:
                 ]
             )
     head = ["Tasks", "Arm", "Seeds", "Steps", "Mean cosine", f"{100 * inputs.confidence:g} %"]
-    head += ["Steps below zero", "Length of the first ÷ second"]
+    head += ["Steps below zero", "|first| ÷ |second|"]
     note = (
         "Over the whole encoder and the whole run; intervals are t intervals over seeds. Steps: "
-        "those whose inner products are known, of all seeds. Lengths: geometric mean."
+        "those whose inner products are known, of all seeds. |first| ÷ |second|: how much longer "
+        "the first task's gradient is than the second's, geometric mean."
     )
     which = "weighted arms" if weighted else "every combiner"
     return table(f"Cosine of the tasks' gradients under {which}", head, lines, note)
