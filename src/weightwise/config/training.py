@@ -34,8 +34,8 @@ class SmartConfig(Strict):
     """Tasks whose loss has SMART's terms; null: all of them."""
     epsilon: Positive = 1e-5
     """Largest perturbation of every element of a word embedding. At 1e-5 the smoothness term hardly
-    weighs: on the default study its gradient was a millionth of the loss's (benchmarks/smart.py), at 1e-2 a tenth.
-    Let `sigma` and `step_size` grow with it."""
+    weighs: on the default study its gradient was a millionth of the loss's, at 1e-2 a tenth
+    (benchmarks/smart.py). Let `sigma` and `step_size` grow with it."""
     sigma: Positive = 1e-5
     """Standard deviation of the normal draw from which the perturbation is sought."""
     step_size: Positive = 1e-3
