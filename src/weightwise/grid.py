@@ -23,7 +23,7 @@ DEFAULT_VARIANT = "default"
 NO_RESULT = {"device", "record_every"}
 """Keys of training that change no result: a recorded step is the same step to the bit."""
 NOTHING_SAID = {"freeze_trunk", "probe_epochs"}
-"""Keys of training that are left out of a definition at their default: such runs keep their keys."""
+"""Keys of training that a definition leaves out at their default: such runs keep their keys."""
 
 
 @dataclass(frozen=True)

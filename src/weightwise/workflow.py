@@ -23,6 +23,7 @@ from weightwise.files import read_json, write_json
 from weightwise.grid import Grid, digest
 from weightwise.layout import Layout
 from weightwise.progress import is_alive
+from weightwise.stages.jobs import StageJobs
 
 DEFAULT_STUDY = "config.yaml"
 # Keys of a task that leave its rows alone; `pair` decides how many of them are cut.
@@ -59,6 +60,7 @@ class WorkflowStudy:
             Path(options.get("reports", "reports")),
         )
         self.grid = Grid(self.config)
+        self.stages = StageJobs(self.grid, self.layout)
         self.grid.cells  # noqa: B018 (refuses at once what no grouping can have)
 
     @property
@@ -141,6 +143,8 @@ class WorkflowStudy:
             for source in (task.data.train, task.data.dev, task.data.test)
             if isinstance(source, FileSource)
         ]
+        texts = [stage.source for stage in self.config.stages.values()]
+        sources += [source for source in texts if isinstance(source, FileSource)]
         paths = {folder / Path(source.path).expanduser() for source in sources}
         if isinstance(self.config.encoder.source, EncoderDirectory):
             checkpoint = Path(self.config.encoder.source.path).expanduser()
@@ -155,7 +159,11 @@ class WorkflowStudy:
             for name, task in self.config.tasks.items()
         }
         encoder = self.config.encoder.model_dump(mode="json")
-        return digest([tasks, encoder, self.config.study_seed, self.config.training.pair])[:16]
+        content = [tasks, encoder, self.config.study_seed, self.config.training.pair]
+        if self.config.stages:
+            stages = self.config.stages.items()
+            content.append({n: s.model_dump(mode="json", exclude={"licence"}) for n, s in stages})
+        return digest(content)[:16]
 
     @property
     def cells_digest(self) -> str:
@@ -223,8 +231,11 @@ class WorkflowStudy:
             # Stopped by hand, or something else than a run failed: a report would say nothing new.
             print("\nThe same command goes on with what is missing.", file=sys.stderr)
             return
+        total = f"{len(self.grid.runs)} runs"
+        if self.grid.stages:
+            total += f" and {len(self.grid.stages)} stages"
         print(
-            f"\n{len(failed)} of {len(self.grid.runs)} runs of study '{self.config.name}' failed "
+            f"\n{len(failed)} of {total} of study '{self.config.name}' failed "
             "or were stopped. Reporting what there is; the same command tries only the missing "
             "ones again.",
             file=sys.stderr,
@@ -240,12 +251,15 @@ class WorkflowStudy:
             print("\nThe partial report failed, too; its messages are above.", file=sys.stderr)
 
     def _notes(self) -> list[dict]:
-        """Notes of the runs that did not finish; those of Slurm jobs say how Slurm ended them."""
-        found = []
+        """Notes of the stages and runs that did not finish; those of Slurm jobs say how Slurm ended
+        them."""
+        places = self.stages.notes()
         for run in self.grid.runs:
             mark = self.grid.fingerprint(run)
-            path = self.layout.failed(run, mark)
-            note, beat = read_json(path), read_json(self.layout.running(run, mark))
+            places.append((self.layout.failed(run, mark), self.layout.running(run, mark)))
+        found = []
+        for path, beating in places:
+            note, beat = read_json(path), read_json(beating)
             if not isinstance(note, dict) or (isinstance(beat, dict) and is_alive(beat)):
                 continue
             if note.get("slurm_job") and not note.get("explained"):

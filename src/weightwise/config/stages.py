@@ -60,9 +60,9 @@ class StageBase(Strict):
 
 
 class MaskedLanguageStage(StageBase):
-    """Further pre-training by masked language modelling (Devlin et al. 2019, section 3.1; mlm paper,
-    sections 3.2.4 and 4.3). The paper states no rate; 5e-5 is that of Sun et al. (2019) for further
-    pre-training."""
+    """Further pre-training by masked language modelling (Devlin et al. 2019, section 3.1; the mlm
+    paper, sections 3.2.4 and 4.3). The paper states no rate; 5e-5 is that of Sun et al. (2019) for
+    further pre-training."""
 
     kind: Literal["mlm"]
     """Kind of stage: `mlm`."""
