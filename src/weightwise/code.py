@@ -25,6 +25,7 @@ TRAINING_MODULES = (
     "train/loop.py",
     "train/optimiser.py",
     "train/outcome.py",
+    "train/probing.py",
     "train/recording.py",
     "train/schedule.py",
     "train/scoring.py",

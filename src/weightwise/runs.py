@@ -85,6 +85,10 @@ class StudyRuns:
         known = isinstance(marker, dict) and record and marker.get("key") == record["key"]
         return record and record | {"similarity": marker["similarity"] if known else {}}
 
+    def stage_records(self) -> dict[str, dict | None]:
+        """`stage_record` of every stage that some run starts from, by name."""
+        return {name: self.stage_record(name) for name in self.grid.stages}
+
     def stage_failure(self, name: str) -> dict | None:
         """The note of a stage that failed and has not succeeded since."""
         mark = self.grid.stage_fingerprint(name)

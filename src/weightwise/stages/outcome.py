@@ -14,14 +14,21 @@ NAMES = {
 """The measures of a stage as they are told."""
 
 
+def measures(record: dict[str, Any]) -> list[tuple[str, float | None, float | None]]:
+    """(name, before, after) of everything that was measured; None where it is undefined."""
+    found = [
+        (NAMES[name], value, record["afterwards"][name]) for name, value in record["before"].items()
+    ]
+    for task, by_representation in record["similarity"].items():
+        for how, r in by_representation.items():
+            found.append((f"{task} zero-shot r ({how})", r["before"], r["afterwards"]))
+    return found
+
+
 def told(record: dict[str, Any]) -> str:
     """`held-out loss 3.2100 -> 2.9000; SIM zero-shot r (mean) 0.4100 -> 0.4500`."""
-    before, afterwards = record["before"], record["afterwards"]
-    parts = [
-        f"{NAMES[name]} {value:.4f} -> {afterwards[name]:.4f}" for name, value in before.items()
-    ]
-    for task, found in record["similarity"].items():
-        for how, r in found.items():
-            ends = ["undefined" if x is None else f"{x:.4f}" for x in r.values()]
-            parts.append(f"{task} zero-shot r ({how}) {' -> '.join(ends)}")
-    return "; ".join(parts)
+    return "; ".join(f"{name} {_shown(a)} -> {_shown(b)}" for name, a, b in measures(record))
+
+
+def _shown(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
