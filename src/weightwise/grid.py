@@ -165,10 +165,13 @@ class Grid:
 
     @cached_property
     def packs(self) -> tuple[tuple[Cell, ...], ...]:
-        """The runs in the packs that jobs train: as many as `runs_per_job`, of one seed."""
+        """The runs in the packs that jobs train: as many as `runs_per_job`, of one seed and one
+        start, so that no run waits for a stage that is none of its own."""
         size = self.study.runs_per_job
         packs = []
-        for _, runs in itertools.groupby(self.runs, key=lambda run: run.seed):
+        for _, runs in itertools.groupby(
+            self.runs, key=lambda run: (run.seed, self.training(run.variant).start)
+        ):
             chosen = list(runs)
             packs += [tuple(chosen[i : i + size]) for i in range(0, len(chosen), size)]
         return tuple(packs)
