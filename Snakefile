@@ -1,5 +1,6 @@
 # The study as a workflow. The contents:
 #   data.smk     prepare     sources -> rows, token ids, encoder, facts of the data
+#   stages.smk   stage       the encoder trained on other texts first, where runs start from that
 #   train.smk    train       one job per run (or per pack of runs), into the run store
 #   analyse.smk  collect     store -> scores;   tables: scores -> statistics
 #   report.smk   figures     statistics -> SVG; report: everything -> one HTML file
@@ -24,7 +25,12 @@ if workflow.is_main_process:
 shell.prefix(STUDY.shell_prefix)
 
 
+# What a training, of a stage or of a run, asks of a machine.
+RESOURCES = STUDY.training_resources(workflow.resource_settings.default_resources)
+
+
 include: "workflow/rules/data.smk"
+include: "workflow/rules/stages.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/analyse.smk"
 include: "workflow/rules/report.smk"

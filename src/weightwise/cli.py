@@ -51,6 +51,7 @@ def plan(
 ) -> None:
     """Print the runs of a study: how many, of what kind, at what cost."""
     from weightwise.duration import duration
+    from weightwise.grid import Grid
     from weightwise.plan import planned
 
     study, layout = _open(config, overrides, results)
@@ -75,6 +76,10 @@ def plan(
             out.print(f"{state:6s} {row.run.id}", markup=False)
     done = sum(row.done is True for row in rows)
     out.print(f"{len(rows)} runs, {done} done, {len(rows) - done} to do.")
+    stages = Grid(study).stages
+    if stages:
+        chain = ", ".join(f"{name} ({study.stages[name].kind})" for name in stages)
+        out.print(f"Before them {len(stages)} stages, not in the cost: {chain}.", markup=False)
     out.print(
         f"Training still to do: about {duration(estimate.seconds)} of one core ({estimate.basis})."
     )
@@ -117,11 +122,13 @@ def check(
     """Check a configuration and its data; print rows, labels, checksums and shared texts."""
     from weightwise.data.show import render
     from weightwise.data.stage import prepare_study
+    from weightwise.runs import StudyRuns
 
     study, layout = _open(config, overrides, results)
     checks = prepare_study(study, layout, lambda line: console.print(line, markup=False))
     out = Console(highlight=False)
-    for part in render(checks):
+    stages = StudyRuns(study, layout).stage_records() if study.stages else {}
+    for part in render(checks, stages):
         out.print(part)
 
 
@@ -200,9 +207,18 @@ def report(
 ) -> None:
     """Write the HTML report of a study."""
     from weightwise.report import build_report
+    from weightwise.runs import StudyRuns
 
     study, layout = _open(config, overrides, results, reports)
-    path = build_report(layout.tables, layout.figures, layout.report, study, layout.checks, partial)
+    path = build_report(
+        layout.tables,
+        layout.figures,
+        layout.report,
+        study,
+        layout.checks,
+        partial,
+        stages=StudyRuns(study, layout).stage_records() if study.stages else None,
+    )
     console.print(f"report: {path}", markup=False)
 
 

@@ -25,11 +25,32 @@ TRAINING_MODULES = (
     "train/loop.py",
     "train/optimiser.py",
     "train/outcome.py",
+    "train/probing.py",
     "train/recording.py",
     "train/schedule.py",
     "train/scoring.py",
     "train/smart.py",
 )
+# Whatever decides the encoder that a stage leaves, by the kind of the stage.
+STAGE_MODULES = (
+    "data/tokens.py",
+    "model/checkpoint.py",
+    "model/dropout.py",
+    "model/encoder.py",
+    "model/linear.py",
+    "model/packed.py",
+    "seeding.py",
+    "stages/inputs.py",
+    "stages/loop.py",
+    "stages/save.py",
+    "train/device.py",
+    "train/optimiser.py",
+    "train/schedule.py",
+)
+STAGE_KINDS = {
+    "mlm": ("stages/masking.py", "stages/mlm.py"),
+    "simcse": ("stages/pairs.py", "stages/simcse.py"),
+}
 
 
 def shared_modules() -> list[Path]:
@@ -53,8 +74,23 @@ def training_modules(combiner: str) -> list[Path]:
 def code_version(combiner: str) -> str:
     """Digest of the code of a run with that combiner. Comments, docstrings and layout do not
     count."""
+    return _digest(training_modules(combiner))
+
+
+def stage_modules(kind: str) -> list[Path]:
+    """Source files behind a stage of that kind (`mlm`, `simcse`), sorted."""
+    return sorted(PACKAGE / module for module in (*STAGE_MODULES, *STAGE_KINDS[kind]))
+
+
+@functools.cache
+def stage_code_version(kind: str) -> str:
+    """Digest of the code of a stage of that kind; what counts is as for runs."""
+    return _digest(stage_modules(kind))
+
+
+def _digest(paths: list[Path]) -> str:
     state = hashlib.sha256()
-    for path in training_modules(combiner):
+    for path in paths:
         tree = ast.parse(path.read_text("utf-8"))
         for node in ast.walk(tree):
             body = getattr(node, "body", None)

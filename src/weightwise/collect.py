@@ -13,6 +13,7 @@ from weightwise.analysis.confusion import confusions
 from weightwise.analysis.cost_ratios import cost_ratios, timed_steps
 from weightwise.analysis.learning import learning_of_run
 from weightwise.analysis.run import analyse
+from weightwise.config.stages import chain_of
 from weightwise.grid import Arm, Cell
 from weightwise.runs import StudyRuns
 from weightwise.tables import (
@@ -121,6 +122,7 @@ def _scores(cell: Cell, source: Cell, record: dict) -> list[dict]:
 def _state(runs: StudyRuns, run: Cell, record: dict | None) -> dict:
     failure = None if record else runs.failure(run)
     found = record or {}
+    held_up = None if record or failure else _failed_stage(runs, run)
     return {
         "id": run.id,
         "group": run.group_name,
@@ -129,12 +131,21 @@ def _state(runs: StudyRuns, run: Cell, record: dict | None) -> dict:
         "seed": run.seed,
         "status": "done" if record else "failed" if failure else "not run",
         "run": runs.key(run),
-        "error": failure["error"] if failure else None,
-        "log": str(runs.log(run)) if failure else None,
+        "error": failure["error"]
+        if failure
+        else held_up and f"{held_up['id']}: {held_up['error']}",
+        "log": str(runs.log(run)) if failure else held_up and held_up["log"],
         "precision": found.get("precision"),
         "hardware": found.get("hardware"),
         "parameters": found.get("parameters"),
     }
+
+
+def _failed_stage(runs: StudyRuns, run: Cell) -> dict | None:
+    """The note of a failed stage that the run waits for."""
+    start = runs.grid.training(run.variant).start
+    chain = () if start is None else chain_of(runs.study.stages, start)
+    return next((note for name in chain if (note := runs.stage_failure(name))), None)
 
 
 def _cost(runs: StudyRuns, run: Cell, record: dict) -> dict:

@@ -13,12 +13,16 @@ from typing import Any
 from weightwise.code import code_version
 from weightwise.combine import path_label, read_combiner
 from weightwise.config import StudyConfig, TaskConfig, TrainingConfig
+from weightwise.config.stages import chain_of
 from weightwise.config.variants import variants
 from weightwise.errors import UserError
+from weightwise.stages.definition import stage_definition
 
 NO_RESULT = {"device", "record_every", "trunk_tasks"}
 """Keys of training that change no result by themselves: a recorded step is the same step to the
 bit, and `head_only` says what `trunk_tasks` means for a run."""
+NOTHING_SAID = {"freeze_trunk", "probe_epochs"}
+"""Keys of training that a definition leaves out at their default: such runs keep their keys."""
 
 
 @dataclass(frozen=True)
@@ -165,10 +169,13 @@ class Grid:
 
     @cached_property
     def packs(self) -> tuple[tuple[Cell, ...], ...]:
-        """The runs in the packs that jobs train: as many as `runs_per_job`, of one seed."""
+        """The runs in the packs that jobs train: as many as `runs_per_job`, of one seed and one
+        start, so that no run waits for a stage that is none of its own."""
         size = self.study.runs_per_job
         packs = []
-        for _, runs in itertools.groupby(self.runs, key=lambda run: run.seed):
+        for _, runs in itertools.groupby(
+            self.runs, key=lambda run: (run.seed, self.training(run.variant).start)
+        ):
             chosen = list(runs)
             packs += [tuple(chosen[i : i + size]) for i in range(0, len(chosen), size)]
         return tuple(packs)
@@ -201,8 +208,9 @@ class Grid:
         Labels, resources, titles and the other cells of the study are left out; checksums of
         data, encoder and code join it in the run's key (`store.run_key`).
         """
-        study = self.study
-        return {
+        study, training = self.study, self.training(run.variant)
+        start = {} if training.start is None else {"start": self.stage_fingerprint(training.start)}
+        return start | {
             "group": list(run.group),  # weights and random orders follow it; `tasks` gets sorted
             "tasks": {name: _task_definition(study.tasks[name]) for name in run.group},
             "combiner": run.arm.combiner,
@@ -210,17 +218,37 @@ class Grid:
             "seed": run.seed,
             "study_seed": study.study_seed,
             "encoder": {"layers": study.encoder.layers, "max_length": study.encoder.max_length},
-            "training": self.training(run.variant)
-            .meant_for(run.group)
-            .model_dump(mode="json", exclude=NO_RESULT),
+            "training": _training_definition(training.meant_for(run.group)),
             # What it means for this run, so that runs whose tasks all train the trunk are one.
             "head_only": sorted(self.head_only(run)),
         }
+
+    def stage_fingerprint(self, name: str) -> str:
+        """Short digest of a stage's configuration and code, those before it in its chain included:
+        part of its marker's name and of the definition of every run that starts from it."""
+        return digest(stage_definition(self.study, name))[:16]
+
+    @cached_property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that some run needs, each after the one that it starts from."""
+        starts = dict.fromkeys(one.training.start for one in self.variants.values())
+        chains = [chain_of(self.study.stages, s) for s in starts if s is not None]
+        return tuple(dict.fromkeys(itertools.chain.from_iterable(chains)))
 
     def fingerprint(self, run: Cell) -> str:
         """Short digest of the run's configuration and of the code behind it: part of the name of
         its marker, so that a change in either makes exactly the runs due that it changes."""
         return digest([self.definition(run), code_version(run.arm.combiner)])[:16]
+
+
+def _training_definition(training: TrainingConfig) -> dict[str, Any]:
+    """The keys of training that decide a run. The start's own name is a label: its fingerprint
+    stands beside."""
+    default = TrainingConfig()
+    unsaid = {key for key in NOTHING_SAID if getattr(training, key) == getattr(default, key)}
+    if unsaid == NOTHING_SAID:
+        unsaid.add("probe_learning_rate")
+    return training.model_dump(mode="json", exclude=NO_RESULT | unsaid | {"start"})
 
 
 def _task_definition(task: TaskConfig) -> dict[str, Any]:

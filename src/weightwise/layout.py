@@ -32,6 +32,11 @@ class Layout:
         return self.results / "runs"
 
     @property
+    def stage_store(self) -> Path:
+        """The store of stages, shared likewise."""
+        return self.results / "stages"
+
+    @property
     def data(self) -> Path:
         """Prepared rows, token ids, facts of the data, the encoder."""
         return self.root / "data"
@@ -53,6 +58,27 @@ class Layout:
     def tokens(self, task: str) -> Path:
         """Token ids of a task."""
         return self.data / f"{task}.tokens.parquet"
+
+    def stage_texts(self, stage: str) -> Path:
+        """Prepared texts of a stage."""
+        return self.data / "stages" / f"{stage}.parquet"
+
+    def stage_tokens(self, stage: str) -> Path:
+        """Token ids of a stage's texts."""
+        return self.data / "stages" / f"{stage}.tokens.parquet"
+
+    def stage_done(self, stage: str, fingerprint: str) -> Path:
+        """Marker of a finished stage: names its key in the store, and tells how similar its encoder
+        finds the pairs of this study's tasks."""
+        return self.root / "stages" / f"{stage}-{fingerprint}.json"
+
+    def stage_file(self, kind: str, stage: str, fingerprint: str) -> Path:
+        """Note of a failed stage (`failed`) or its sign of life (`running`)."""
+        return self.root / kind / "stages" / f"{stage}-{fingerprint}.json"
+
+    def stage_log(self, stage: str, fingerprint: str) -> Path:
+        """Log of a stage."""
+        return self.root / "logs" / "stages" / f"{stage}-{fingerprint}.log"
 
     def done(self, run: Cell, fingerprint: str) -> Path:
         """Marker of a finished run: names its key in the store.

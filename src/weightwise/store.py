@@ -1,4 +1,5 @@
-"""The run store: results/runs/<key>/, keyed by content, owned by nobody's workflow.
+"""The run store, results/runs/<key>/, keyed by content, owned by nobody's workflow. Stages have one
+of the same make, results/stages/<key>/.
 
 Snakemake deletes the declared outputs of a failed job and of a job it reruns; what took hours must
 not depend on that. Jobs declare small markers; the results live here under a key that changes with
@@ -43,11 +44,24 @@ def run_key(
     return digest(content)[:32]
 
 
+def stage_key(definition: dict, data: list[str], encoder: dict[str, str]) -> str:
+    """Key of a stage: 32 hexadecimal digits.
+
+    Args:
+        definition: `stage_definition`, which holds the code's digest.
+        data: checksums of the token caches of the chain's stages, its own last.
+        encoder: checksums of the encoder's files that the chain starts from.
+    """
+    return digest({"definition": definition, "data": data, "encoder": encoder})[:32]
+
+
 @dataclass(frozen=True)
 class RunStore:
-    """The folder of all runs."""
+    """The folder of all runs, or of all stages."""
 
     root: Path
+    record_name: str = "run.json"
+    """The file that says that one is finished."""
 
     def folder(self, key: str) -> Path:
         """Folder of a run."""
@@ -58,8 +72,8 @@ class RunStore:
         return self.root / ".checkpoints" / key
 
     def record(self, key: str) -> dict | None:
-        """`run.json` of a finished run; None where it is not finished."""
-        record = read_json(self.folder(key) / "run.json")
+        """The record of a finished run; None where it is not finished."""
+        record = read_json(self.folder(key) / self.record_name)
         return record if isinstance(record, dict) and record.get("status") == "done" else None
 
     @contextmanager

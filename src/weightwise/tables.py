@@ -363,6 +363,24 @@ class Learning(Table):
     value: Series[float] = pa.Field(nullable=True, description="a loss, or the task's metric")
 
 
+class StageEpochs(Table):
+    """What a stage measured before the first and after every epoch (`stage_epochs.parquet`)."""
+
+    epoch: Series[int] = pa.Field(ge=0, description="0: before the first")
+    measure: Series[str] = pa.Field(
+        isin=("train_loss", "held_out_loss", "held_out_accuracy", "alignment", "uniformity")
+    )
+    value: Series[float]
+
+
+class StageSteps(Table):
+    """The loss of every step of a stage (`stage_steps.parquet`)."""
+
+    step: Series[int] = pa.Field(ge=1)
+    epoch: Series[int] = pa.Field(ge=1)
+    loss: Series[float]
+
+
 class StepTimes(Table):
     """Seconds of every step (`step_times.parquet` of a run), apart as `timings` are."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from pathlib import Path
 
 from weightwise.alive import is_alive
 from weightwise.files import read_json, write_json
@@ -10,11 +11,14 @@ from weightwise.runs import StudyRuns
 from weightwise.slurm import explain_end
 
 
-def notes(runs: StudyRuns, given_up: Collection[str] = ()) -> list[dict]:
-    """Notes of the runs that did not finish, in the order of the runs; on disk, too.
+def notes(
+    runs: StudyRuns, given_up: Collection[str] = (), stages: Iterable[tuple[Path, Path]] = ()
+) -> list[dict]:
+    """Notes of the stages and runs that did not finish, in their order; on disk, too.
 
     Args:
         runs: the study's.
+        stages: of every stage, where its note and its sign of life lie.
         given_up: markers of runs whose Slurm job failed as often as Snakemake tries. Such a run
             failed, even if it was only asked to stop (a time limit, `scancel`) or never began.
 
@@ -23,6 +27,14 @@ def notes(runs: StudyRuns, given_up: Collection[str] = ()) -> list[dict]:
         to stop and go on by the same command.
     """
     found = []
+    for place, beating in stages:
+        note, beat = read_json(place), read_json(beating)
+        if not isinstance(note, dict) or (isinstance(beat, dict) and is_alive(beat)):
+            continue
+        known = _explained(note)
+        if known != note:
+            write_json(place, known)
+        found.append(known)
     for run in runs.grid.runs:
         if runs.record(run) is not None:
             continue  # finished, though its pack may have failed

@@ -21,6 +21,7 @@ from weightwise.errors import UserError
 from weightwise.figures import KINDS
 from weightwise.grid import Grid, digest
 from weightwise.layout import Layout
+from weightwise.stages.jobs import StageJobs
 
 DEFAULT_STUDY = "config.yaml"
 # Keys of a task that leave its rows alone; `pair` decides how many of them are cut.
@@ -65,6 +66,7 @@ class WorkflowStudy:
             Path(options.get("reports", "reports")),
         )
         self.grid = Grid(self.config)
+        self.stages = StageJobs(self.grid, self.layout)
         self.grid.cells  # noqa: B018 (refuses at once what no grouping can have)
 
     @property
@@ -147,6 +149,8 @@ class WorkflowStudy:
             for source in (task.data.train, task.data.dev, task.data.test)
             if isinstance(source, FileSource)
         ]
+        texts = [stage.source for stage in self.config.stages.values()]
+        sources += [source for source in texts if isinstance(source, FileSource)]
         paths = {folder / Path(source.path).expanduser() for source in sources}
         if isinstance(self.config.encoder.source, EncoderDirectory):
             checkpoint = Path(self.config.encoder.source.path).expanduser()
@@ -161,7 +165,11 @@ class WorkflowStudy:
             for name, task in self.config.tasks.items()
         }
         encoder = self.config.encoder.model_dump(mode="json")
-        return digest([tasks, encoder, self.config.study_seed, self.config.training.pair])[:16]
+        content = [tasks, encoder, self.config.study_seed, self.config.training.pair]
+        if self.config.stages:
+            stages = self.config.stages.items()
+            content.append({n: s.model_dump(mode="json", exclude={"licence"}) for n, s in stages})
+        return digest(content)[:16]
 
     @property
     def cells_digest(self) -> str:
@@ -235,7 +243,8 @@ class WorkflowStudy:
         # Here whoever stops Snakemake stops its trainings; Slurm's jobs end for reasons of their
         # own, and Snakemake has given up those that it tried for the last time.
         given_up = {str(file) for job in workflow.scheduler.failed for file in job.output}
-        notes = unfinished.notes(StudyRuns(self.config, self.layout), given_up if slurm else ())
+        runs = StudyRuns(self.config, self.layout)
+        notes = unfinished.notes(runs, given_up if slurm else (), self.stages.notes())
         for note in notes[:SHOWN]:
             print(f"\n{note['id']}: {note['error']}", file=sys.stderr)
         if len(notes) > SHOWN:
@@ -246,8 +255,11 @@ class WorkflowStudy:
             # Stopped by hand, or something else than a run failed: a report would say nothing new.
             print("\nThe same command goes on with what is missing.", file=sys.stderr)
             return
+        total = f"{len(self.grid.runs)} runs"
+        if self.grid.stages:
+            total += f" and {len(self.grid.stages)} stages"
         print(
-            f"\n{failed} of {len(self.grid.runs)} runs of study '{self.config.name}' failed. "
+            f"\n{failed} of {total} of study '{self.config.name}' failed. "
             "Reporting what there is; the same command tries only the missing ones again.",
             file=sys.stderr,
         )

@@ -9,6 +9,7 @@ rule prepare:
         checks=STUDY.layout.checks,
         examples=[STUDY.layout.examples(task) for task in STUDY.config.tasks],
         tokens=[STUDY.layout.tokens(task) for task in STUDY.config.tasks],
+        stages=[STUDY.layout.stage_tokens(stage) for stage in STUDY.config.stages],
     log:
         STUDY.layout.root / "logs" / "prepare.log",
     params:

@@ -35,6 +35,7 @@ rule report:
         tables=rules.tables.output,
         figures=rules.figures.output,
         checks=STUDY.layout.checks,
+        stages=[] if STUDY.partial else STUDY.stages.markers,
         code=STUDY.modules("report/*.py", "report/templates/*", "published/*"),
     output:
         report(STUDY.layout.report, caption="../report/report.rst", category="Results"),

@@ -12,13 +12,16 @@ TRAIN = (
     "python -m weightwise.train {output:q} --study {params.study} --log "
     "--side-by-side {params.side_by_side}"
 )
-RESOURCES = STUDY.training_resources(workflow.resource_settings.default_resources)
-
 if STUDY.config.runs_per_job == 1:
 
     rule train:
         input:
             **TRAINING_INPUTS,
+            start=lambda wildcards: STUDY.stages.starts(
+                STUDY.layout.root
+                / "done"
+                / f"{wildcards.run}-{wildcards.fingerprint}.json"
+            ),
         output:
             STUDY.layout.root / "done" / "{run}-{fingerprint}.json",
         log:
@@ -48,6 +51,9 @@ else:
                 f"train_{number}"
             input:
                 **TRAINING_INPUTS,
+                start=sorted(
+                    {start for marker in pack for start in STUDY.stages.starts(marker)}
+                ),
             output:
                 pack,
             log:

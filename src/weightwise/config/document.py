@@ -49,16 +49,24 @@ def _rows(model: type[BaseModel], prefix: str, seen: dict[type[BaseModel], str])
 def _models(annotation: Any, key: str) -> list[tuple[type[BaseModel], str]]:
     """The configuration models inside an annotation, with the key that they stand under."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        kind = annotation.model_fields.get("type")
         where = key
-        if kind is not None:
-            where = f"{key} ({get_args(kind.annotation)[0]})"
+        for tag in ("type", "kind"):
+            # Models that are told apart by a word, which is then their only one.
+            words = (
+                get_args(annotation.model_fields[tag].annotation) if _has(annotation, tag) else ()
+            )
+            if len(words) == 1:
+                where = f"{key} ({words[0]})"
         return [(annotation, where)]
     if get_origin(annotation) is dict:
         return _models(get_args(annotation)[1], f"{key}.NAME")
     if get_origin(annotation) is tuple:
         return _models(get_args(annotation)[0], f"{key}[]")
     return [found for part in get_args(annotation) for found in _models(part, key)]
+
+
+def _has(model: type[BaseModel], field: str) -> bool:
+    return field in model.model_fields
 
 
 def _type(annotation: Any) -> str:

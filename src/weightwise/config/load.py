@@ -98,7 +98,8 @@ def _place(data: Any, location: tuple[str | int, ...], missing: bool) -> str:
     where = []
     tag_seen = False
     for number, part in enumerate(location):
-        if isinstance(data, dict) and not tag_seen and data.get("type") == part:
+        tags = (data.get("type"), data.get("kind")) if isinstance(data, dict) else ()
+        if not tag_seen and part in tags and part not in data:
             tag_seen = True
         elif (isinstance(data, dict) and part in data) or (
             isinstance(data, list) and isinstance(part, int)

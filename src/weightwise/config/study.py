@@ -18,6 +18,7 @@ from weightwise.combine import COMBINERS, read_combiner
 from weightwise.config.base import Name, Strict, nearest
 from weightwise.config.combinations import refuse_misfits
 from weightwise.config.sources import EncoderConfig
+from weightwise.config.stages import StageConfig, refuse_broken_chains
 from weightwise.config.tasks import TaskConfig
 from weightwise.config.training import TrainingConfig
 from weightwise.config.variants import variants
@@ -52,7 +53,7 @@ def canonical_combiner(text: str) -> str:
 # A single task's baseline is no combiner to choose: it is always run.
 STUDY_COMBINERS = sorted(set(COMBINERS) - {"baseline"})
 Alpha = Annotated[str, BeforeValidator(exact_decimal)]
-RESERVED = ("downloads", "runs", "slurm")
+RESERVED = ("downloads", "runs", "slurm", "stages")
 Combiner = Annotated[
     str,
     AfterValidator(canonical_combiner),
@@ -118,6 +119,9 @@ class StudyConfig(Strict):
     """Mixed into every generator; change it to repeat the study with other randomness."""
     encoder: EncoderConfig
     """The shared encoder."""
+    stages: dict[Name, StageConfig] = Field(default={})
+    """Trainings of the encoder alone, by name; runs start from one by `training.start`. Each is a
+    job of its own, computed once for all runs and studies that share it."""
     training: TrainingConfig = TrainingConfig()
     """Keys of training."""
     sweep: dict[str, tuple[Any, ...]] = Field(default={})
@@ -201,6 +205,7 @@ class StudyConfig(Strict):
             if not values or len({str(v) for v in values}) != len(values):
                 raise ValueError(f"sweep.{key}: needs values that differ from each other")
         refuse_misfits(self.tasks, self.training, self.sweep)
+        refuse_broken_chains(self.stages, self.training, self.sweep)
         for text in self.combiners:
             if read_combiner(text).type.weighted and not self.alphas:
                 raise ValueError(f"combiner '{text}' needs `alphas`")

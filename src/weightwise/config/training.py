@@ -59,6 +59,8 @@ class SmartConfig(Strict):
 class TrainingConfig(Strict):
     """How a run trains. Defaults are the pairing paper's (section 5.3)."""
 
+    start: Name | None = None
+    """The stage (see `stages`) whose encoder the run starts from; null: the encoder as it comes."""
     epochs: Annotated[int, Field(ge=1)] = 10
     """Passes; dev is scored after each."""
     schedule: Schedule = "min_size"
@@ -84,6 +86,14 @@ class TrainingConfig(Strict):
     """AdamW learning rate of the encoder."""
     head_learning_rate: Positive | None = None
     """Learning rate of the heads; null: the encoder's."""
+    freeze_trunk: bool = False
+    """Linear probing (mlm, simcse): the encoder stays as it is and only the heads are trained, at
+    `probe_learning_rate`."""
+    probe_epochs: Annotated[int, Field(ge=0)] = 0
+    """Probe, then fine-tune: in so many first epochs (of `epochs`) only the heads are trained, then
+    everything. Each of the two parts has the rate's schedule for itself."""
+    probe_learning_rate: Positive = 1e-3
+    """Learning rate of the heads while the encoder is frozen."""
     learning_rate_schedule: Literal["constant", "linear"] = "constant"
     """`linear`: falls to zero over the run, after the warm-up."""
     warmup: Share = 0.0
@@ -158,4 +168,17 @@ class TrainingConfig(Strict):
     def _decoders_are_for_two_vectors(self) -> TrainingConfig:
         if self.pair == "joint" and self.decoder != "concatenate":
             raise ValueError(f"decoder '{self.decoder}' needs `pair: siamese`")
+        return self
+
+    @model_validator(mode="after")
+    def _something_follows_the_probing(self) -> TrainingConfig:
+        if self.freeze_trunk and self.probe_epochs:
+            raise ValueError(
+                "`freeze_trunk` probes in every epoch, so `probe_epochs` makes no sense beside it"
+            )
+        if self.probe_epochs >= self.epochs:
+            raise ValueError(
+                f"`probe_epochs` ({self.probe_epochs}) must leave some of the {self.epochs} "
+                "`epochs` for fine-tuning; to probe alone, set `freeze_trunk: true`"
+            )
         return self

@@ -179,7 +179,7 @@ def _read_split(
     dropped = done.dropped[split] = Counter()
     keep = np.ones(len(table.frame), dtype=bool)
     for rule in data.where:
-        keep &= _matches(rule, table)
+        keep &= matching_rows(rule, table)
     positions = np.flatnonzero(keep)
     if not keep.all():
         dropped["by `where`"] = int((~keep).sum())
@@ -222,7 +222,7 @@ def _read_split(
     return frame[~empty].reset_index(drop=True)
 
 
-def _matches(rule: RowFilter, table: SourceTable) -> np.ndarray:
+def matching_rows(rule: RowFilter, table: SourceTable) -> np.ndarray:
     """[rows] bool: which rows a filter keeps. An empty value lies in no range; as text it is ""."""
     raw = table.column(rule.column)
     match = np.ones(len(raw), dtype=bool)

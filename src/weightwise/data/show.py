@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from weightwise.stages.outcome import told
 
-def render(checks: dict[str, Any]) -> list[RenderableType]:
-    """Tables of rows and labels, sources, leakage and the encoder, then the warnings.
+
+def render(
+    checks: dict[str, Any], stages: Mapping[str, dict[str, Any] | None] | None = None
+) -> list[RenderableType]:
+    """Tables of rows and labels, sources, leakage, stages and the encoder, then the warnings.
 
     Args:
         checks: laid out as `weightwise.data.checks` says.
+        stages: what came of the stages (`StudyRuns.stage_record`); None for one not finished.
     """
     parts: list[RenderableType] = [_rows(checks), _sources(checks), _leakage(checks)]
+    if checks.get("stages"):
+        parts.append(_stages(checks["stages"]))
+    parts += [_what_came(name, record) for name, record in (stages or {}).items()]
     encoder = checks["encoder"]
     if encoder.get("source"):
         licence = f", licence {encoder['licence']}" if encoder.get("licence") else ""
@@ -86,6 +95,30 @@ def _sources(checks: dict[str, Any]) -> Table:
                 source["sha256"][:12],
             )
     return table
+
+
+def _stages(prepared: dict[str, Any]) -> RenderableType:
+    numbers = ("train", "held out")
+    columns = ("stage", "kind", "source", "train", "held out", "left out", "sha256")
+    table = _table("Texts of the stages", *columns, numbers=numbers)
+    for name, facts in prepared.items():
+        _add(
+            table,
+            name,
+            facts["kind"],
+            facts["source"]["description"],
+            f"{facts['texts']['train']:,}",
+            f"{facts['texts']['held_out']:,}",
+            "; ".join(f"{count:,} {reason}" for reason, count in facts["dropped"].items()) or "-",
+            facts["source"]["sha256"][:12],
+        )
+    return table
+
+
+def _what_came(name: str, record: dict[str, Any] | None) -> Text:
+    if record is None:
+        return Text(f"Stage {name}: not computed yet")
+    return Text(f"Stage {name} ({record['key'][:12]}): {told(record)}")
 
 
 def _leakage(checks: dict[str, Any]) -> RenderableType:

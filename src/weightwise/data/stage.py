@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from weightwise.config import StudyConfig
 from weightwise.data.prepare import prepare
+from weightwise.data.sources import read_table_source
+from weightwise.data.stage_texts import prepare_stage
 from weightwise.data.tokens import TokenisedSplit, load_splits, tokenise
 from weightwise.files import write_json
 from weightwise.layout import Layout
 from weightwise.model.checkpoint import load_encoder
+from weightwise.model.encoder import Encoder
+from weightwise.tables import Examples, read_table
 
 
 def prepare_study(
@@ -36,7 +41,7 @@ def prepare_study(
     checks = prepare(study, layout.data, layout.cache, report)
     layout.checks.unlink(missing_ok=True)
     # Refused here, once, rather than in every run.
-    load_encoder(layout.encoder, study.encoder.layers, longest=study.encoder.max_length)
+    encoder = load_encoder(layout.encoder, study.encoder.layers, longest=study.encoder.max_length)
     for name, task in study.tasks.items():
         facts = tokenise(layout.examples(name), layout.encoder, layout.tokens(name))
         splits = load_splits(layout.tokens(name)).values()
@@ -48,8 +53,39 @@ def prepare_study(
             "unknown_share": facts["unknown_share"],
         }
         report(f"{name}: tokenised, {cut:,} rows longer than {study.encoder.max_length} tokens")
+    if study.stages:
+        _prepare_stages(study, layout, encoder, checks, report)
     write_json(layout.checks, checks)
     return checks
+
+
+def _prepare_stages(
+    study: StudyConfig,
+    layout: Layout,
+    encoder: Encoder,
+    checks: dict[str, Any],
+    report: Callable[[str], None],
+) -> None:
+    """The texts of every stage; their facts and warnings join `checks`."""
+    data_dir = Path(study.data_dir).expanduser() if study.data_dir else None
+    examples = {task: read_table(layout.examples(task), Examples) for task in study.tasks}
+    checks["stages"] = {}
+    for name in study.stages:
+        facts = prepare_stage(
+            study,
+            name,
+            layout,
+            lambda source: read_table_source(source, data_dir, layout.cache),
+            examples,
+            encoder.has_pooler,
+            report,
+        )
+        checks["stages"][name] = facts
+        checks["warnings"] += [
+            f"stage {name}: of the {one['split']} rows of {one['task']} {one['rows']:,} "
+            f"({one['share']:.1%}) have a text that the stage is trained on or holds out"
+            for one in facts["shared"]
+        ]
 
 
 def _cut(split: TokenisedSplit, joint: bool, longest: int) -> int:

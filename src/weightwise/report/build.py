@@ -14,7 +14,7 @@ from weightwise.errors import UserError
 from weightwise.figures import names
 from weightwise.figures.inputs import Inputs, load_inputs
 from weightwise.files import write_text
-from weightwise.report import data_section, run_section, study_tables, verdict
+from weightwise.report import data_section, run_section, stage_section, study_tables, verdict
 from weightwise.report.beside import Beside, beside_published
 from weightwise.report.comparison import comparison_tables
 from weightwise.report.gradients_section import GradientsSection, gradients_section
@@ -48,6 +48,7 @@ def build_report(
     checks: str | Path | None = None,
     partial: bool = False,
     report: ReportConfig | None = None,
+    stages: dict[str, dict[str, Any] | None] | None = None,
 ) -> Path:
     """Write the report of a study, or of a bare table of scores.
 
@@ -59,6 +60,7 @@ def build_report(
         checks: the data's `checks.json`; None or a missing file for a bare analysis.
         partial: some runs are missing and more are to come; the page says so first.
         report: confidence and power of the analysis, where there is no study.
+        stages: what the stages of the study did, see `stage_section.stage_table`.
 
     Raises:
         UserError: a table, the index of figures or the checks cannot be read.
@@ -83,6 +85,7 @@ def build_report(
         "comparison": study_tables.variants_table(inputs) if several else None,
         "comparisons": comparison_tables(inputs),
         "facts": run_section.what_was_run(inputs, _encoder(study, facts)),
+        "stages": stage_section.stage_table(stages or {}, facts),
         "data": data_section.data_section(facts),
         "has_checks": bool(facts),
         "costs": run_section.cost_table(inputs),

@@ -22,8 +22,11 @@ class DataSection:
 def data_section(checks: dict[str, Any]) -> DataSection:
     """The section; empty tables are left out."""
     tasks = {name: facts for name, facts in _mapping(checks, "tasks").items() if facts}
+    stages = _mapping(checks, "stages")
     tables = [_rows(tasks), _labels(tasks), _dropped(tasks), _leakage(checks), _sources(tasks)]
-    licences = [(name, str(f["licence"])) for name, f in tasks.items() if f.get("licence")]
+    tables.append(_stages(stages))
+    credited = [*tasks.items(), *stages.items()]
+    licences = [(name, str(f["licence"])) for name, f in credited if f.get("licence")]
     encoder = [
         (str(key).replace("_", " "), _text(value))
         for key, value in _mapping(checks, "encoder").items()
@@ -142,3 +145,26 @@ def _sources(tasks: dict[str, Any]) -> Table:
             )
     head = ["Task", "Splits", "Source", "Rows", "SHA-256"]
     return table("Sources and checksums", head, lines, numeric=False)
+
+
+def _stages(stages: dict[str, Any]) -> Table:
+    lines = []
+    for name, facts in stages.items():
+        source, dropped = _mapping(facts, "source"), _mapping(facts, "dropped")
+        left_out = "; ".join(f"{_count(count)} {reason}" for reason, count in dropped.items())
+        shared = "; ".join(
+            f"{one['rows']:,} of {one['task']} {one['split']} ({100 * one['share']:.1f} %)"
+            for one in facts.get("shared") or []
+        )
+        lines.append(
+            [
+                name,
+                str(source.get("description", names.DASH)),
+                _count(source.get("rows")),
+                left_out or names.DASH,
+                shared or "none",
+                str(source.get("sha256") or names.DASH),
+            ]
+        )
+    head = ["Stage", "Source", "Rows", "Left out", "Rows with a text of its", "SHA-256"]
+    return table("Texts of the stages", head, lines, numeric=False)

@@ -17,6 +17,7 @@ from weightwise.layout import Layout
 from weightwise.progress import study_progress
 from weightwise.slurm import PROFILE
 from weightwise.train.interrupt import stop_requests
+from weightwise.train.log import log_to, terminal
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -55,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     if min(options.side_by_side, len(names)) > 1:
         return _side_by_side(names, options)
-    terminal = _terminal()
+    shown = terminal()
     state: dict = {}
     failed = 0
     with stop_requests() as stop:
@@ -64,8 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
             if stop():
                 return 3
             if options.log:
-                _log_to(layout.log(run, grid.fingerprint(run)))
-            failed += not _one(run, grid, layout, options, state, terminal, stop)
+                log_to(layout.log(run, grid.fingerprint(run)))
+            failed += not _one(run, grid, layout, options, state, shown, stop)
         return 3 if stop() else 1 if failed else 0
 
 
@@ -104,7 +105,7 @@ def _find(name: str, grid: Grid, layout: Layout) -> Cell:
     raise UserError(f"{name}: is no run of this study any more; start the same command again")
 
 
-def _one(run, grid: Grid, layout: Layout, options, state: dict, terminal, stop) -> bool:
+def _one(run, grid: Grid, layout: Layout, options, state: dict, shown, stop) -> bool:
     """One run, whatever happens in it; its failure is its own."""
     from weightwise.train import run as runner  # torch, after the log is in place
     from weightwise.train.heartbeat import Heartbeat
@@ -130,7 +131,7 @@ def _one(run, grid: Grid, layout: Layout, options, state: dict, terminal, stop) 
             write_json(note, runner.failure(run, None, error, log))
         runner.explain(error, lambda text: print(text, file=sys.stderr, flush=True))
         word = "stopped" if stop() else "FAILED"
-        print(f"{word} {run.id}: {error} (log: {log})", file=terminal, flush=True)
+        print(f"{word} {run.id}: {error} (log: {log})", file=shown, flush=True)
         return False
     progress.stop()
     record = state["prepared"].store.record(key)
@@ -139,7 +140,7 @@ def _one(run, grid: Grid, layout: Layout, options, state: dict, terminal, stop) 
     print(f"{run.id}: dev {scores}{how}", file=sys.stderr)
     if options.log:
         whole = study_progress(state["prepared"])
-        print(f"{whole} | {run.id}: dev {scores}{how}", file=terminal, flush=True)
+        print(f"{whole} | {run.id}: dev {scores}{how}", file=shown, flush=True)
     return True
 
 
@@ -153,22 +154,6 @@ def _killed() -> str:
 
 def _shown(score: float | None) -> str:
     return "undefined" if score is None else f"{score:.3f}"
-
-
-def _terminal():
-    """The standard error that the process was started with, whatever is redirected later."""
-    return os.fdopen(os.dup(sys.stderr.fileno()), "w")
-
-
-def _log_to(path: Path) -> None:
-    """Send standard output and error, of native code too, into a log."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(target, 1)
-    os.dup2(target, 2)
-    os.close(target)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -100,11 +99,12 @@ class Prepared(StudyRuns):
     def model(self, run: Cell) -> MultiTaskModel:
         """The untrained model of a run."""
         inputs = self.inputs(run)
+        folder, layers = self.encoder_after(inputs.training.start)
         model = MultiTaskModel(
             inputs.tasks,
             inputs.training,
-            Path(self.layout.encoder),
-            self.study.encoder.layers,
+            folder,
+            layers,
             self.vocabulary,
             self.study.encoder.max_length,
             {task: self.facts[task]["train_mean"] for task in run.group},

@@ -20,13 +20,13 @@ from weightwise.train.checkpoint import Checkpoints
 from weightwise.train.engine import Diverged, Engine
 from weightwise.train.optimiser import AdamW
 from weightwise.train.outcome import RunTables
+from weightwise.train.probing import Probing, heads_step
 from weightwise.train.recording import gramian_rows, regulariser_rows, step_rows
 from weightwise.train.schedule import (
     batches_of_epoch,
     examples_of_epoch,
     micro_batches,
     plan_of_epoch,
-    rate_factor,
     steps_of_epoch,
 )
 from weightwise.train.scoring import Scored, score_split
@@ -113,6 +113,7 @@ class Training:
             keys.schedule, inputs.epoch_lengths, keys.batch_size, keys.epoch_surgery
         )
         self.total = self.per_epoch * keys.epochs
+        self.probing = Probing(keys, self.per_epoch)
         self.epoch = 1
         """The epoch that is being trained."""
         self.taken = 0
@@ -182,7 +183,11 @@ class Training:
             }
             number = self.step + 1
             try:
-                record = self._engine(len(batches)).step(batches, number)
+                engine = self._engine(len(batches))
+                if self.probing.frozen(number):
+                    record = heads_step(engine, batches)
+                else:
+                    record = engine.step(batches, number)
             except Diverged as error:
                 raise Diverged(
                     f"{error} in step {number} of {self.total} (epoch {self.epoch}): lower the "
@@ -190,8 +195,7 @@ class Training:
                 ) from None
             if keys.clip_norm is not None:
                 torch.nn.utils.clip_grad_norm_(self.trunk, keys.clip_norm)
-            factor = rate_factor(number - 1, self.total, keys.learning_rate_schedule, keys.warmup)
-            self.optimiser.step(factor)
+            self.optimiser.step(self.probing.rate_factor(number))
             self.optimiser.zero()
             seconds = time.perf_counter() - started
             tasks, tables = list(batches), self.tables

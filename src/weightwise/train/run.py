@@ -207,11 +207,13 @@ def _record(
         }
         for task, splits in tables.best.items()
     }
+    start = inputs.training.start
     return {
         "status": "done",
         "key": key,
         "id": run.id,
         "definition": prepared.grid.definition(run),
+        **({} if start is None else {"stage": {"name": start, "key": prepared.stage_key(start)}}),
         "data": {task: prepared.facts[task]["checksum"] for task in run.group},
         "epoch_lengths": inputs.epoch_lengths,
         "code": code_version(run.arm.combiner),

@@ -6,10 +6,12 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import pytest
 
+from weightwise import runs, unfinished
 from weightwise.analysis import gradients
 from weightwise.analysis.run import SCHEMAS
 from weightwise.config import load_study
@@ -79,10 +81,11 @@ def test_the_gradattention_study_is_the_papers_grid():
     assert len(grid.groups) == 4  # each task alone, and all three
     arms = [arm.combiner for arm in grid.arms(grid.groups[-1], next(iter(grid.variants)))]
     assert arms == ["addition", "pcgrad", "gradattention"]
-    kinds = {(t.head, t.learning_rate) for t in grid.variants.values()}
+    trainings = [variant.training for variant in grid.variants.values()]
+    kinds = {(t.head, t.learning_rate) for t in trainings}
     assert kinds == {(head, rate) for head in ("linear", "tanh2") for rate in (1e-5, 1e-4)}
     assert len(grid.runs) == 6 * 4 * 5
-    for training in grid.variants.values():
+    for training in trainings:
         assert (training.epochs, training.batch_size, training.schedule) == (100, 24, "min_size")
         assert (training.weight_decay, training.dropout) == (0.01, 0.3)
         assert (training.pair, training.decoder) == ("siamese", "concatenate")
@@ -96,8 +99,10 @@ def test_the_small_gradattention_study_differs_by_configuration_only():
     small = Grid(load_study(ROOT / "workflow" / "studies" / "gradattention-small.yaml"))
     whole = Grid(load_study(ROOT / "workflow" / "studies" / "gradattention.yaml"))
     group = whole.groups[-1]
-    assert (small.groups, small.arms(group)) == (whole.groups, whole.arms(group))
-    assert {t.head for t in small.variants.values()} == {"linear", "tanh2"}
+    assert small.groups == whole.groups
+    arms = {grid.arms(group, name) for grid in (small, whole) for name in grid.variants}
+    assert len(arms) == 1
+    assert {one.training.head for one in small.variants.values()} == {"linear", "tanh2"}
     assert len(small.runs) == 6 * 2 * 3
     assert small.study.tasks["PAR"].data.dev is None
     for key in ("dropout", "pair", "decoder", "output", "schedule", "weight_decay"):
@@ -129,9 +134,11 @@ def test_the_workflow_declares_every_table_and_captions_every_figure():
 
 def test_a_partial_report_takes_the_snakefile_that_failed(tmp_path, monkeypatch):
     study = WorkflowStudy(ROOT / "config.yaml", [], {"results": str(tmp_path)})
-    run = study.grid.runs[0]
     write_json(study.layout.checks, {})
-    write_json(study.layout.failed(run, study.grid.fingerprint(run)), {})
+    study.layout.encoder.mkdir()
+    monkeypatch.setattr(runs, "StudyRuns", lambda config, layout: None)
+    failed = {"id": "SEN/baseline/default/seed-1", "error": "diverged"}
+    monkeypatch.setattr(unfinished, "notes", lambda *arguments: [failed])
     commands = []
 
     def record(command, check):
@@ -139,6 +146,12 @@ def test_a_partial_report_takes_the_snakefile_that_failed(tmp_path, monkeypatch)
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(subprocess, "run", record)
-    study.report_what_there_is("/elsewhere/Snakefile")
+    study.report_what_there_is(
+        SimpleNamespace(
+            executor_plugin=SimpleNamespace(name="local"),
+            scheduler=SimpleNamespace(failed=[]),
+            main_snakefile="/elsewhere/Snakefile",
+        )
+    )
     (command,) = commands
     assert command[command.index("--snakefile") + 1] == "/elsewhere/Snakefile"

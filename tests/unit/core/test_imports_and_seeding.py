@@ -21,6 +21,11 @@ LIGHT = (
     "weightwise.collect",
     "weightwise.cli",
     "weightwise.analysis.run",
+    "weightwise.stages.definition",
+    "weightwise.stages.jobs",
+    "weightwise.stages.outcome",
+    "weightwise.workflow",
+    "weightwise.report.stage_section",
 )
 
 

@@ -1,0 +1,173 @@
+"""The training loop of a stage: from an objective to the encoder that it leaves."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from weightwise.stages.inputs import Objective, StageInputs, in_batches
+from weightwise.stages.mlm import MaskedLanguageObjective
+from weightwise.stages.simcse import ContrastiveObjective
+from weightwise.train.checkpoint import Checkpoints
+from weightwise.train.engine import Diverged
+from weightwise.train.loop import Progress, Stopped
+from weightwise.train.optimiser import AdamW
+from weightwise.train.schedule import rate_factor
+
+OBJECTIVES: dict[str, type[Objective]] = {
+    "mlm": MaskedLanguageObjective,
+    "simcse": ContrastiveObjective,
+}
+REMEDY = "lower the stage's learning rate, or set its clip_norm"
+
+
+@dataclass
+class StageTables:
+    """Rows of a stage's tables as they come (schemas StageEpochs, StageSteps, Timings)."""
+
+    epochs: list[dict] = field(default_factory=list)
+    steps: list[dict] = field(default_factory=list)
+    timings: list[dict] = field(default_factory=list)
+
+    def measured(self, epoch: int) -> dict[str, float]:
+        """What was measured after an epoch; 0: before the first."""
+        return {row["measure"]: row["value"] for row in self.epochs if row["epoch"] == epoch}
+
+
+@dataclass(frozen=True)
+class StageStep:
+    """What the person who waits is told of a step."""
+
+    losses: tuple[float, ...]
+
+
+class StageTraining:
+    """A stage in progress. A checkpoint holds what its attributes hold, and nothing else."""
+
+    def __init__(self, inputs: StageInputs, progress: Progress | None = None):
+        """Load what the stage starts from.
+
+        Raises:
+            UserError: the checkpoint does not fit.
+        """
+        stage = inputs.stage
+        self.inputs = inputs
+        self.progress = progress or Progress()
+        self.objective = OBJECTIVES[stage.kind](inputs)
+        self.model = self.objective.model
+        self.tables = StageTables()
+        self.generator = inputs.dropout()
+        self.optimiser = AdamW(stage.beta1, stage.beta2, stage.epsilon)
+        self.optimiser.add(self.model.named_parameters(), stage.learning_rate, stage.weight_decay)
+        self.per_epoch = -(-self.objective.size // stage.batch_size)
+        self.total = self.per_epoch * stage.epochs
+        self.epoch = 1
+        """The epoch that is being trained."""
+        self.taken = 0
+        """Steps of that epoch that are done."""
+        self.seconds = 0.0
+        """Seconds that they took."""
+
+    @property
+    def step(self) -> int:
+        """Steps that are done."""
+        return (self.epoch - 1) * self.per_epoch + self.taken
+
+    def run(
+        self,
+        checkpoints: Checkpoints | None = None,
+        stop: Callable[[], str | None] = lambda: None,
+    ) -> StageTables:
+        """Train to the end: the encoder of the last epoch is the result.
+
+        Args:
+            checkpoints: where to go on from, and where to write; None: from the start, nothing.
+            stop: asked after every step; a text stops the stage, which leaves a checkpoint.
+
+        Raises:
+            Diverged: a loss was not finite.
+            Stopped: `stop` gave a text.
+        """
+        if checkpoints is not None and checkpoints.load(self):
+            self.progress.note(f"goes on after step {self.step} of {self.total}")
+        self.progress.start(self.total, self.step)
+        if not self.tables.epochs:
+            self.progress.epoch(0, self._measure(0), {})
+        while self.epoch <= self.inputs.stage.epochs:
+            self._train_epoch(checkpoints, stop)
+            self._finish_epoch()
+            if self.epoch <= self.inputs.stage.epochs:
+                self._keep(checkpoints, stop, epoch_ended=True)
+        return self.tables
+
+    def _train_epoch(self, checkpoints: Checkpoints | None, stop: Callable[[], str | None]) -> None:
+        """Take the steps of the epoch that are left."""
+        inputs, stage, epoch = self.inputs, self.inputs.stage, self.epoch
+        order = inputs.draws(f"order:{epoch}").permutation(self.objective.size)
+        for index in in_batches(order, stage.batch_size)[self.taken :]:
+            started = time.perf_counter()
+            number = self.step + 1
+            # A step's draws need no state in a checkpoint: they have a generator of their own.
+            draws = inputs.draws(f"step:{number}")
+            loss = float(self.objective.backward(index, draws, self.generator))
+            if not math.isfinite(loss):
+                raise Diverged(
+                    f"the loss of stage {inputs.name} is {loss} in step {number} of {self.total} "
+                    f"(epoch {epoch}): {REMEDY}"
+                )
+            if stage.clip_norm is not None:
+                torch.nn.utils.clip_grad_norm_(self.model.parameters(), stage.clip_norm)
+            self.optimiser.step(
+                rate_factor(number - 1, self.total, stage.learning_rate_schedule, stage.warmup)
+            )
+            self.optimiser.zero()
+            self.tables.steps.append({"step": number, "epoch": epoch, "loss": loss})
+            self.taken += 1
+            self.seconds += time.perf_counter() - started
+            self.progress.step(number, epoch, StageStep((loss,)))
+            self._keep(checkpoints, stop)
+
+    def _finish_epoch(self) -> None:
+        """Measure the held-out texts, go to the next epoch."""
+        started = time.perf_counter()
+        epoch = self.epoch
+        losses = [row["loss"] for row in self.tables.steps if row["epoch"] == epoch]
+        found = self._measure(epoch, train_loss=sum(losses) / len(losses))
+        self.tables.timings.append(
+            {
+                "epoch": epoch,
+                "steps": self.per_epoch,
+                "train_seconds": self.seconds,
+                "score_seconds": time.perf_counter() - started,
+            }
+        )
+        self.epoch, self.taken, self.seconds = epoch + 1, 0, 0.0
+        self.progress.epoch(epoch, found, {})
+
+    def _measure(self, epoch: int, **known: float) -> dict[str, float]:
+        found = known | self.objective.measure()
+        if not all(math.isfinite(value) for value in found.values()):
+            raise Diverged(
+                f"stage {self.inputs.name} measures {found} after epoch {epoch}: {REMEDY}"
+            )
+        self.tables.epochs += [
+            {"epoch": epoch, "measure": name, "value": value} for name, value in found.items()
+        ]
+        return found
+
+    def _keep(
+        self,
+        checkpoints: Checkpoints | None,
+        stop: Callable[[], str | None],
+        epoch_ended: bool = False,
+    ) -> None:
+        """Write a checkpoint if one is due or if the stage has to stop here."""
+        reason = stop()
+        if checkpoints is not None and (reason or checkpoints.due(epoch_ended)):
+            checkpoints.save(self)
+        if reason:
+            raise Stopped(f"stopped by {reason} after step {self.step} of {self.total}")

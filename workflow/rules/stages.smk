@@ -1,0 +1,29 @@
+# Trainings of the encoder alone, before the runs that start from their result. As with runs, results
+# go to a store that Snakemake does not own, and the fingerprint of configuration and code is part of
+# the marker's name.
+
+
+rule stage:
+    input:
+        checks=STUDY.layout.checks,
+        tokens=lambda wildcards: STUDY.layout.stage_tokens(wildcards.stage),
+        before=lambda wildcards: STUDY.stages.before(wildcards.stage),
+        code=lambda wildcards: STUDY.stages.modules(wildcards.stage),
+    output:
+        STUDY.layout.root / "stages" / "{stage}-{fingerprint}.json",
+    log:
+        STUDY.layout.root / "logs" / "stages" / "{stage}-{fingerprint}.log",
+    benchmark:
+        STUDY.layout.root / "benchmarks" / "stages" / "{stage}-{fingerprint}.tsv"
+    wildcard_constraints:
+        stage="[^/]+",
+        fingerprint="[0-9a-f]+",
+    threads: STUDY.config.threads
+    resources:
+        **RESOURCES,
+    params:
+        study=lambda wildcards, output: STUDY.arguments,
+    message:
+        "compute stage {wildcards.stage}"
+    shell:
+        "python -m weightwise.stages {wildcards.stage} --study {params.study} --log"
