@@ -21,6 +21,7 @@ from weightwise.errors import UserError
 from weightwise.figures import KINDS
 from weightwise.grid import Grid, digest
 from weightwise.layout import Layout
+from weightwise.stages.definition import texts_definition
 from weightwise.stages.jobs import StageJobs
 
 DEFAULT_STUDY = "config.yaml"
@@ -167,8 +168,7 @@ class WorkflowStudy:
         encoder = self.config.encoder.model_dump(mode="json")
         content = [tasks, encoder, self.config.study_seed, self.config.training.pair]
         if self.config.stages:
-            stages = self.config.stages.items()
-            content.append({n: s.model_dump(mode="json", exclude={"licence"}) for n, s in stages})
+            content.append({n: texts_definition(s) for n, s in self.config.stages.items()})
         return digest(content)[:16]
 
     @property

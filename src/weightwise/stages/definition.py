@@ -44,6 +44,13 @@ def stage_definition(study: StudyConfig, name: str) -> dict[str, Any]:
     }
 
 
+def texts_definition(stage: StageBase) -> dict[str, Any]:
+    """What decides a stage's prepared texts, or whether the encoder is refused for it: a change in
+    one of these makes the preparation due, and a change in the other keys does not."""
+    keys = (_IN_THE_DATA - {"licence"}) | {"kind", "max_length", "representation"}
+    return stage.model_dump(mode="json", include=keys)
+
+
 def longest(study: StudyConfig, stage: StageBase) -> int:
     """Longest sequence of a stage in tokens."""
     return stage.max_length or study.encoder.max_length

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
 
+from weightwise.combine import make_combiner
 from weightwise.config import TrainingConfig
 from weightwise.data.batches import make_batch
+from weightwise.train.engine import Engine
 from weightwise.train.loop import Progress, Training, train
 from weightwise.train.probing import Probing, heads_step
 
@@ -39,6 +39,13 @@ def heads(model) -> dict[str, torch.Tensor]:
     }
 
 
+def engine_of(training: Training) -> Engine:
+    """An engine as the run has it."""
+    inputs = training.inputs
+    combiner = make_combiner(inputs.combiner, inputs.weights, np.random.default_rng(0))
+    return Engine(training.model, combiner, training.generators)
+
+
 def moved(before: dict, after: dict) -> set[str]:
     return {name for name in before if not torch.equal(before[name], after[name])}
 
@@ -66,7 +73,7 @@ def test_no_gradient_of_the_trunk_is_computed(run_of):
     asked = []
     hidden = model.encoder.forward
     model.encoder.forward = lambda *a, **k: asked.append(torch.is_grad_enabled()) or hidden(*a, **k)
-    heads_step(training.engines["arm"], batches)
+    heads_step(engine_of(training), batches)
     assert asked == [False, False]
     assert all(p.grad is None for p in model.encoder.parameters())
     assert all(p.grad is not None for h in model.heads.values() for p in h.parameters())
@@ -79,7 +86,7 @@ def test_heads_get_the_gradient_of_an_ordinary_step(run_of, combiner, parts):
     found = []
     for step in (lambda e, b: e.step(b), heads_step):
         model, inputs = run_of(combiner)
-        engine = Training(model, inputs).engines["arm"]
+        engine = engine_of(Training(model, inputs))
         batches = {
             task: [
                 make_batch(inputs.train[task], index, inputs.framing[task])
@@ -155,11 +162,15 @@ def test_without_probing_the_rate_is_as_it_was():
 def test_heads_move_at_the_probe_rate(run_of):
     """Adam's first step moves every weight by the rate, whatever its gradient."""
     model, inputs = run_of(
-        freeze_trunk=True, epochs=1, probe_learning_rate=2e-3, weight_decay=0.0, epsilon=1e-12
+        freeze_trunk=True,
+        epochs=1,
+        examples_per_epoch=8,
+        probe_learning_rate=2e-3,
+        weight_decay=0.0,
+        epsilon=1e-12,
     )
-    one = dataclasses.replace(inputs, epoch_lengths=dict.fromkeys(inputs.epoch_lengths, 8))
     before = heads(model)
-    train(model, one)
+    train(model, inputs)
     steps = torch.cat([(heads(model)[n] - p).abs().flatten() for n, p in before.items()])
     assert steps.max() == pytest.approx(2e-3, rel=1e-3)
     assert (steps > 1.9e-3).float().mean() > 0.5

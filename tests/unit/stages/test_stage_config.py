@@ -12,6 +12,7 @@ from weightwise import code
 from weightwise.code import code_version, stage_code_version
 from weightwise.config import StudyConfig, TrainingConfig
 from weightwise.grid import Grid
+from weightwise.stages.definition import texts_definition
 
 
 def refused(tmp_path, *words: str, **keys) -> None:
@@ -180,3 +181,15 @@ def test_the_code_of_a_kind_reaches_its_stages_alone(tmp_path, monkeypatch):
 def test_a_study_cannot_take_the_stores_folder(tmp_path):
     with pytest.raises(ValidationError, match="cannot be called 'stages'"):
         StudyConfig.model_validate(stage_keys(tmp_path) | {"name": "stages"})
+
+
+def test_the_preparation_is_due_for_what_decides_the_texts(tmp_path):
+    def definition(**changes) -> dict:
+        made = stage_study(tmp_path, stages=stages(**changes)).stages
+        return {name: texts_definition(stage) for name, stage in made.items()}
+
+    before = definition()
+    for changes in ({"temperature": 0.1}, {"epochs": 7}, {"after": None}, {"licence": "mine"}):
+        assert definition(PAIRS=changes) == before
+    for changes in ({"limit": 9}, {"held_out": 0.3}, {"entailment": "yes"}, {"max_length": 9}):
+        assert definition(PAIRS=changes) != before
