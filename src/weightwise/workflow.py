@@ -235,15 +235,16 @@ class WorkflowStudy:
         if slurm:
             invocation.stop_jobs_left(self.layout)
         invocation.end(self.layout)
-        if not (self.layout.checks.exists() and self.layout.encoder.exists()):
-            return  # the data are not prepared
         from weightwise import unfinished  # pandas, which the Snakefile's other readers do without
         from weightwise.runs import StudyRuns
 
+        try:
+            runs = StudyRuns(self.config, self.layout)
+        except UserError:
+            return  # the data are not prepared, which has been said
         # Here whoever stops Snakemake stops its trainings; Slurm's jobs end for reasons of their
         # own, and Snakemake has given up those that it tried for the last time.
         given_up = {str(file) for job in workflow.scheduler.failed for file in job.output}
-        runs = StudyRuns(self.config, self.layout)
         notes = unfinished.notes(runs, given_up if slurm else (), self.stages.notes())
         for note in notes[:SHOWN]:
             print(f"\n{note['id']}: {note['error']}", file=sys.stderr)
