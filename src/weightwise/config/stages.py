@@ -123,10 +123,9 @@ def chain_of(stages: Mapping[str, StageBase], name: str) -> tuple[str, ...]:
             circle = " -> ".join([*chain[chain.index(following) :], following])
             raise ValueError(f"stages: `after` goes round in a circle: {circle}")
         if following not in stages:
-            raise ValueError(
-                f"stages.{chain[-1]}.after: unknown stage '{following}'; "
-                + nearest(following, list(stages))
-            )
+            where = f"stages.{chain[-1]}.after: " if chain else ""
+            hint = nearest(following, list(stages)) if stages else "the study has no `stages`"
+            raise ValueError(f"{where}unknown stage '{following}'; {hint}")
         chain.append(following)
         following = stages[following].after
     return tuple(reversed(chain))

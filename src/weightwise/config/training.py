@@ -75,8 +75,8 @@ class TrainingConfig(Strict):
     examples_per_epoch: Annotated[int, Field(ge=1)] | None = None
     """Cut an epoch to so many examples of each task; null: as the schedule says."""
     trunk_tasks: tuple[Name, ...] | None = None
-    """Tasks that train the encoder; null: all of them. The others train their heads on it as it
-    is: leave one out, or freeze it by an empty list."""
+    """Tasks that train the encoder; null: all of them. The others train their heads on
+    what it makes of their texts, and leave it alone (simcse's leave-one-out)."""
     batch_size: Annotated[int, Field(ge=1)] = 8
     """Examples of each task in a step."""
     accumulate: Annotated[int, Field(ge=1)] = 1

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from weightwise.combine import read_combiner
 from weightwise.config.base import nearest
 from weightwise.config.combinations import refuse_misfits
+from weightwise.config.stages import refuse_broken_chains
 from weightwise.config.training import ONE_TASK_A_STEP, TrainingConfig
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def _refuse(study: StudyConfig, variant: Variant, where: str) -> None:
     training = variant.training
     if study.arms:
         try:
+            refuse_broken_chains(study.stages, training, {})
             refuse_misfits(study.tasks, training, {})
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None

@@ -19,7 +19,6 @@ from weightwise.data.tokens import SpecialTokens
 from weightwise.errors import UserError
 from weightwise.files import write_json
 from weightwise.model.checkpoint import load_encoder
-from weightwise.model.linear import set_product_dtype
 from weightwise.runs import StudyRuns
 from weightwise.stages.checkpoint import StageCheckpoints
 from weightwise.stages.definition import longest, stage_definition
@@ -178,7 +177,7 @@ def _similarity(runs: StudyRuns, key: str, inputs: StageInputs) -> dict[str, dic
     """{task: {representation: {"before": r, "afterwards": r}}}, null where r is undefined.
 
     It is the study's affair and so in its marker, not in the store: another study that shares the
-    stage has other tasks.
+    stage has other tasks. In fp32 always, so that an encoder has one r in every stage of a chain.
     """
     own = getattr(inputs.stage, "representation", "mean")
     hows = tuple(dict.fromkeys((own, "mean")))
@@ -189,7 +188,6 @@ def _similarity(runs: StudyRuns, key: str, inputs: StageInputs) -> dict[str, dic
     found: dict[str, dict[str, dict]] = {}
     for when, (folder, layers) in places.items():
         encoder = load_encoder(folder, layers).to(inputs.device)
-        set_product_dtype(encoder, inputs.bf16)
         values = zero_shot(encoder, inputs.special, runs.study, runs.layout, hows)
         for task, by_representation in values.items():
             for how, r in by_representation.items():

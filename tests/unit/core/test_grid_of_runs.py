@@ -268,6 +268,7 @@ def test_arms_cross_with_sweeps(grid):
         ({"arms": {"a": {"trunk_tasks": ["SIN"]}}}, "arms.a: trunk_tasks: unknown task 'SIN'"),
         ({"arms": {"a": {"pair": "joint", "decoder": "product"}}}, "arms.a: .*pair: siamese"),
         ({"arms": {"a": {}, "b": {}}}, "'b' and 'a' are one configuration"),
+        ({"arms": {"a": {"start": "NOPE"}}}, "arms.a: .*unknown stage 'NOPE'"),
         ({"arms": {"default": {}}}, "an arm cannot be called 'default'"),
         (
             {"arms": {"a": {"epochs": 2}}, "sweep": {"epochs": [1, 2]}},

@@ -11,6 +11,7 @@ from stage_helpers import stage_keys, stage_study, stages
 from weightwise import code
 from weightwise.code import code_version, stage_code_version
 from weightwise.config import StudyConfig, TrainingConfig
+from weightwise.config.stages import chain_of
 from weightwise.grid import Grid
 from weightwise.stages.definition import texts_definition
 
@@ -28,6 +29,13 @@ def test_an_unknown_start_is_refused_by_name(tmp_path):
     )
     refused(tmp_path, "sweep.start", "TEXT", "'TEXTS'", sweep={"start": [None, "TEXT"]})
     refused(tmp_path, "has no `stages`", stages={})
+
+
+def test_a_chain_of_an_unknown_stage_names_it(tmp_path):
+    with pytest.raises(ValueError, match="unknown stage 'PAIR'; did you mean 'PAIRS'"):
+        chain_of(stage_study(tmp_path).stages, "PAIR")
+    with pytest.raises(ValueError, match="unknown stage 'PAIR'; the study has no `stages`"):
+        chain_of({}, "PAIR")
 
 
 def test_chains_that_lead_nowhere_are_refused(tmp_path):
