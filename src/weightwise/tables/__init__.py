@@ -1,0 +1,92 @@
+"""The declared tables at every stage's edge: columns, types and ranges, checked both ways.
+
+A table is a pandera model; `write_table` checks and writes it whole or not at all, `read_table`
+checks what it reads. A column added to one is documented, typed and checked everywhere. A new
+table stands in the file of the stage that writes it, and its name below.
+"""
+
+from weightwise.tables.gradients import (
+    Actions,
+    Conflicts,
+    CostRatios,
+    Weights,
+)
+from weightwise.tables.run import (
+    Epochs,
+    Gramians,
+    Predictions,
+    Regularisers,
+    StageEpochs,
+    StageSteps,
+    Steps,
+    StepTimes,
+    Timings,
+)
+from weightwise.tables.schema import (
+    SPLITS,
+    VERDICTS,
+    Table,
+    check,
+    empty,
+    read_table,
+    write_table,
+)
+from weightwise.tables.statistics import (
+    Arms,
+    Best,
+    Changes,
+    Comparisons,
+    Confusions,
+    Curves,
+    Noise,
+    Overall,
+    Regressions,
+)
+from weightwise.tables.study import (
+    QUANTITIES,
+    ArmPredictions,
+    Costs,
+    Examples,
+    Learning,
+    Runs,
+    Scores,
+)
+
+__all__ = [
+    "QUANTITIES",
+    "SPLITS",
+    "VERDICTS",
+    "Actions",
+    "ArmPredictions",
+    "Arms",
+    "Best",
+    "Changes",
+    "Comparisons",
+    "Conflicts",
+    "Confusions",
+    "CostRatios",
+    "Costs",
+    "Curves",
+    "Epochs",
+    "Examples",
+    "Gramians",
+    "Learning",
+    "Noise",
+    "Overall",
+    "Predictions",
+    "Regressions",
+    "Regularisers",
+    "Runs",
+    "Scores",
+    "StageEpochs",
+    "StageSteps",
+    "StepTimes",
+    "Steps",
+    "Table",
+    "Timings",
+    "Weights",
+    "check",
+    "empty",
+    "read_table",
+    "write_table",
+]

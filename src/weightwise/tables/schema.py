@@ -1,0 +1,89 @@
+"""The base of all tables, and how they are checked, written and read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import pandas as pd
+import pandera.pandas as pa
+import pyarrow
+import pyarrow.parquet
+
+from weightwise.errors import UserError
+from weightwise.files import replacing
+
+SPLITS = ("train", "dev", "test")
+
+
+VERDICTS = (
+    "gain",  # the adjusted interval lies above zero
+    "loss",  # the adjusted interval lies below zero
+    "no evidence yet",  # it holds zero
+    "one seed",  # no interval exists
+    "not comparable",  # no baseline, or no score
+    "reference",  # the baseline itself
+)
+
+
+class Table(pa.DataFrameModel):
+    """Base: exactly the declared columns, coerced to the declared types."""
+
+    class Config:
+        strict = True
+        coerce = True
+        ordered = False
+
+
+T = TypeVar("T", bound=type[Table])
+
+
+def empty(schema: type[Table]) -> pd.DataFrame:
+    """A table of that schema without rows."""
+    return check(pd.DataFrame(columns=list(schema.to_schema().columns)), schema, "empty table")
+
+
+def check(frame: pd.DataFrame, schema: type[Table], name: str) -> pd.DataFrame:
+    """The frame with declared types and column order.
+
+    Raises:
+        UserError: a column is missing, unknown, of another type or out of range.
+    """
+    try:
+        checked = schema.validate(frame, lazy=True)
+    except (pa.errors.SchemaErrors, pa.errors.SchemaError) as error:
+        cases = getattr(error, "failure_cases", None)
+        detail = str(error)
+        if isinstance(cases, pd.DataFrame) and len(cases):
+            case = cases.iloc[0]
+            where = "" if pd.isna(case.get("index")) else f", row {case['index']}"
+            detail = (
+                f"column {case.get('column')!r}{where}: {case.get('failure_case')!r} "
+                f"fails '{case.get('check')}'"
+            )
+        raise UserError(f"{name}: is not a {schema.__name__} table: {detail}") from None
+    return checked[list(schema.to_schema().columns)].reset_index(drop=True)
+
+
+def write_table(frame: pd.DataFrame, schema: type[Table], path: str | Path) -> None:
+    """Check, then write Parquet whole or not at all; equal tables give equal bytes."""
+    path = Path(path)
+    checked = check(frame, schema, str(path))
+    table = pyarrow.Table.from_pandas(checked, preserve_index=False)
+    with replacing(path) as temporary:
+        pyarrow.parquet.write_table(table, temporary, compression="zstd")
+
+
+def read_table(path: str | Path, schema: type[Table]) -> pd.DataFrame:
+    """Read and check a Parquet table.
+
+    Raises:
+        UserError: the file is missing, is not Parquet or breaks its schema.
+    """
+    try:
+        frame = pyarrow.parquet.ParquetFile(path).read().to_pandas()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    except pyarrow.ArrowInvalid as error:
+        raise UserError(f"{path}: is not a Parquet table ({error})") from None
+    return check(frame, schema, str(path))

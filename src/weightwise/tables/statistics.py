@@ -1,0 +1,182 @@
+"""What the analysis makes of the scores (SPEC section 8)."""
+
+from __future__ import annotations
+
+import pandera.pandas as pa
+from pandera.typing import Series
+
+from weightwise.tables.schema import VERDICTS, Table
+
+
+class Changes(Table):
+    """Relative change of every score to its baseline with the same seed (SPEC section 8)."""
+
+    task: Series[str]
+    metric: Series[str]
+    group: Series[str]
+    combiner: Series[str]
+    alpha: Series[str] = pa.Field(nullable=True)
+    variant: Series[str]
+    seed: Series[int]
+    split: Series[str]
+    score: Series[float] = pa.Field(nullable=True)
+    baseline: Series[float] = pa.Field(nullable=True)
+    change: Series[float] = pa.Field(nullable=True, description="per cent")
+    undefined: Series[str] = pa.Field(nullable=True, description="why there is no change")
+    run: Series[str] = pa.Field(nullable=True)
+    baseline_run: Series[str] = pa.Field(nullable=True)
+    alias_of: Series[str] = pa.Field(nullable=True)
+
+
+class Arms(Table):
+    """Summary over seeds of every arm (`arms.parquet`)."""
+
+    task: Series[str]
+    metric: Series[str]
+    group: Series[str]
+    combiner: Series[str]
+    alpha: Series[str] = pa.Field(nullable=True)
+    variant: Series[str]
+    split: Series[str]
+    seeds: Series[int] = pa.Field(ge=0, description="paired seeds")
+    score: Series[float] = pa.Field(nullable=True, description="mean over seeds")
+    score_sd: Series[float] = pa.Field(nullable=True, ge=0)
+    change: Series[float] = pa.Field(nullable=True, description="mean per cent over paired seeds")
+    low: Series[float] = pa.Field(nullable=True, description="t interval of change")
+    high: Series[float] = pa.Field(nullable=True)
+    p_value: Series[float] = pa.Field(nullable=True, ge=0, le=1)
+    p_holm: Series[float] = pa.Field(nullable=True, ge=0, le=1)
+    adjusted_low: Series[float] = pa.Field(nullable=True, description="interval at Holm's level")
+    adjusted_high: Series[float] = pa.Field(nullable=True)
+    family: Series[int] = pa.Field(ge=0, description="arms that were compared in this table")
+    seeds_needed: Series[float] = pa.Field(nullable=True, ge=2, description="for the mean seen")
+    verdict: Series[str] = pa.Field(isin=VERDICTS)
+    undefined: Series[str] = pa.Field(nullable=True)
+    alias_of: Series[str] = pa.Field(nullable=True)
+
+
+class Comparisons(Table):
+    """Every variant against the first one (`comparisons.parquet`); see Arms for what is the same.
+
+    `difference` is that of the scores, paired by seed.
+    """
+
+    task: Series[str]
+    metric: Series[str]
+    group: Series[str]
+    variant: Series[str]
+    combiner: Series[str]
+    alpha: Series[str] = pa.Field(nullable=True)
+    split: Series[str]
+    seeds: Series[int] = pa.Field(ge=0, description="paired seeds")
+    score: Series[float] = pa.Field(nullable=True, description="mean over seeds")
+    difference: Series[float] = pa.Field(nullable=True, description="to the reference, mean")
+    low: Series[float] = pa.Field(nullable=True, description="t interval of the difference")
+    high: Series[float] = pa.Field(nullable=True)
+    p_value: Series[float] = pa.Field(nullable=True, ge=0, le=1)
+    p_holm: Series[float] = pa.Field(nullable=True, ge=0, le=1)
+    adjusted_low: Series[float] = pa.Field(nullable=True, description="interval at Holm's level")
+    adjusted_high: Series[float] = pa.Field(nullable=True)
+    family: Series[int] = pa.Field(ge=0, description="arms that were compared for this task")
+    seeds_needed: Series[float] = pa.Field(nullable=True, ge=2)
+    verdict: Series[str] = pa.Field(isin=VERDICTS)
+    undefined: Series[str] = pa.Field(nullable=True)
+
+
+class Regressions(Table):
+    """change ~ alpha + alpha^2 per task and pair (`regressions.parquet`)."""
+
+    task: Series[str]
+    group: Series[str]
+    variant: Series[str]
+    split: Series[str]
+    seeds: Series[int] = pa.Field(ge=1)
+    points: Series[int] = pa.Field(ge=3, description="alphas, with the baseline at alpha = 1")
+    r_squared: Series[float] = pa.Field(nullable=True, le=1)
+    intercept: Series[float]
+    linear: Series[float]
+    quadratic: Series[float]
+    quadratic_low: Series[float] = pa.Field(nullable=True)
+    quadratic_high: Series[float] = pa.Field(nullable=True)
+    optimum: Series[float] = pa.Field(nullable=True, gt=0, lt=1)
+    optimum_low: Series[float] = pa.Field(nullable=True)
+    optimum_high: Series[float] = pa.Field(nullable=True)
+    change_at_optimum: Series[float] = pa.Field(nullable=True)
+    note: Series[str] = pa.Field(description="what may be said of the optimum")
+
+
+class Curves(Table):
+    """The fitted curves with their t band over seeds (`curves.parquet`)."""
+
+    task: Series[str]
+    group: Series[str]
+    variant: Series[str]
+    split: Series[str]
+    alpha: Series[float] = pa.Field(ge=0, le=1)
+    change: Series[float]
+    low: Series[float] = pa.Field(nullable=True)
+    high: Series[float] = pa.Field(nullable=True)
+
+
+class Best(Table):
+    """The best arm of every task and grouping, chosen on dev (`best.parquet`)."""
+
+    task: Series[str]
+    group: Series[str]
+    combiner: Series[str]
+    alpha: Series[str] = pa.Field(nullable=True)
+    variant: Series[str]
+    best_of_task: Series[bool] = pa.Field(description="best over all groupings of the task")
+    dev_change: Series[float] = pa.Field(nullable=True)
+    test_change: Series[float] = pa.Field(nullable=True)
+    test_low: Series[float] = pa.Field(nullable=True)
+    test_high: Series[float] = pa.Field(nullable=True)
+    verdict: Series[str] = pa.Field(isin=VERDICTS)
+    recommended: Series[bool]
+    reason: Series[str]
+
+
+class Overall(Table):
+    """Overall score of the tasks of a grouping, both ways (SPEC section 8)."""
+
+    group: Series[str]
+    combiner: Series[str]
+    alpha: Series[str] = pa.Field(nullable=True, description="weight of the group's first task")
+    variant: Series[str]
+    split: Series[str]
+    seeds: Series[int] = pa.Field(ge=1)
+    mean_raw: Series[float] = pa.Field(description="mean of the metrics as they are")
+    mean_mapped: Series[float] = pa.Field(description="mean with Pearson mapped to (r + 1) / 2")
+    mean_mapped_low: Series[float] = pa.Field(nullable=True)
+    mean_mapped_high: Series[float] = pa.Field(nullable=True)
+
+
+class Noise(Table):
+    """Between-seed standard deviation of each task: the floor under every claimed gain."""
+
+    task: Series[str]
+    variant: Series[str]
+    split: Series[str]
+    seeds: Series[int] = pa.Field(ge=1)
+    baseline: Series[float] = pa.Field(nullable=True, description="mean baseline score")
+    baseline_sd: Series[float] = pa.Field(nullable=True, ge=0)
+    pooled_sd: Series[float] = pa.Field(nullable=True, ge=0, description="over all arms")
+    pooled_percent: Series[float] = pa.Field(nullable=True, ge=0, description="of the baseline")
+    same_method_gap: Series[float] = pa.Field(
+        nullable=True, ge=0, description="largest score gap between rows that are one method"
+    )
+
+
+class Confusions(Table):
+    """Confusion matrices, counts summed over seeds (`confusions.parquet`)."""
+
+    task: Series[str]
+    group: Series[str]
+    combiner: Series[str]
+    alpha: Series[str] = pa.Field(nullable=True)
+    variant: Series[str]
+    split: Series[str] = pa.Field(isin=("dev", "test"))
+    true: Series[int] = pa.Field(ge=0)
+    predicted: Series[int] = pa.Field(ge=0)
+    count: Series[int] = pa.Field(ge=0)
+    seeds: Series[int] = pa.Field(ge=1)
