@@ -48,7 +48,8 @@ def beside_published(
 def _ours(
     inputs: Inputs, variant: str, study: StudyConfig, checks: dict[str, Any], tasks: list[str]
 ) -> str:
-    training = Grid(study).variants.get(variant, study.training)
+    known = Grid(study).variants.get(variant)
+    training = known.training if known else study.training
     layers = (checks.get("encoder") or {}).get("layers") or study.encoder.layers
     source = (checks.get("encoder") or {}).get("source") or _source(study)
     rows = []

@@ -145,7 +145,7 @@ def _times(inputs: Inputs, variant: str, paper: Paper, group: str) -> Table:
     """Ratios of step times: printed, and ours in the same grouping, variant and seed."""
     costs = in_variant(inputs.costs, variant)
     costs = costs[costs["group"] == group]
-    seconds = costs.pivot_table(index="seed", columns="combiner", values="step_seconds")
+    seconds = costs.pivot_table(index="seed", columns="combiner", values="median_step_seconds")
     value = {}
     if paper.time_ratios:
         printed = published_table(paper.arms)

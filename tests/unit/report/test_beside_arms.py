@@ -43,10 +43,15 @@ def folder(tmp_path):
             "variant": "default",
             "seed": seed,
             "steps": 10,
-            "step_seconds": seconds * (1 + 0.1 * seed * (combiner == "gradattention")),
+            "step_seconds": 9.0,
+            "median_step_seconds": seconds * (1 + 0.1 * seed * (combiner == "gradattention")),
+            "timed_steps": 7,
             "train_seconds": 10 * seconds,
             "score_seconds": 1.0,
             "peak_memory_bytes": None,
+            "hardware": "a processor",
+            "precision": "fp32",
+            "threads": 1,
         }
         for combiner, seconds in SECONDS.items()
         for seed in (1, 2, 3)
