@@ -27,7 +27,7 @@ snakemake_executor_plugin_slurm.Executor.sleep = soon
 main()
 """
 # They tell how long something took.
-TIMES = ("timings.parquet", "costs.parquet", "step_times.parquet")
+TIMES = ("timings.parquet", "costs.parquet", "cost_ratios.parquet", "step_times.parquet")
 STEP = 'self.facts["step"], self.facts["epoch"] = number, epoch'
 
 
