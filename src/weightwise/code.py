@@ -27,6 +27,7 @@ TRAINING_MODULES = (
     "train/outcome.py",
     "train/probing.py",
     "train/recording.py",
+    "train/resumable.py",
     "train/schedule.py",
     "train/scoring.py",
     "train/smart.py",
@@ -45,6 +46,7 @@ STAGE_MODULES = (
     "stages/save.py",
     "train/device.py",
     "train/optimiser.py",
+    "train/resumable.py",
     "train/schedule.py",
 )
 STAGE_KINDS = {

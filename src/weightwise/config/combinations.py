@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from weightwise.config.base import nearest
@@ -45,6 +45,40 @@ def refuse_misfits(
                 problem = _loss_problem(task, chosen)
                 if problem:
                     raise ValueError(f"tasks.{name}: {problem}{variant}")
+
+
+def refuse_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values, none of which stands twice.
+
+    Raises:
+        ValueError: one does.
+    """
+    repeated = sorted({str(v) for v in values if values.count(v) > 1})
+    if repeated:
+        raise ValueError(f"given twice: {', '.join(repeated)}")
+    return values
+
+
+def refuse_groupings(groupings: Any, tasks: Sequence[str]) -> None:
+    """Refuse a list of groupings that is empty, names an unknown task or a task twice; what says
+    `pairs` or `up_to` names none.
+
+    Raises:
+        ValueError: see above.
+    """
+    if not isinstance(groupings, tuple):
+        return
+    if not groupings:
+        raise ValueError("groupings: name at least one, or write `pairs`")
+    for group in groupings:
+        if not group:
+            raise ValueError("groupings: a grouping needs at least one task")
+        for name in group:
+            if name not in tasks:
+                hint = nearest(name, list(tasks))
+                raise ValueError(f"groupings: unknown task '{name}' in {list(group)}; {hint}")
+        if len(set(group)) != len(group):
+            raise ValueError(f"groupings: a task stands twice in {list(group)}")
 
 
 def _variants(

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from weightwise.config.base import Name, Strict, nearest
+from weightwise.config.base import Name, nearest
 from weightwise.config.sources import RowFilter, TableSource
 from weightwise.config.tasks import Representation
-from weightwise.config.training import Positive, Share, TrainingConfig
+from weightwise.config.training import OptimiserConfig, Positive, Share, TrainingConfig
 
 
-class StageBase(Strict):
+class StageBase(OptimiserConfig):
     """What every kind of stage has: its texts, its place in a chain, its training keys."""
 
     after: Name | None = None
@@ -40,16 +40,6 @@ class StageBase(Strict):
     """AdamW learning rate."""
     learning_rate_schedule: Literal["constant", "linear"] = "constant"
     """`linear`: falls to zero over the stage, after the warm-up."""
-    warmup: Share = 0.0
-    """Share of the steps over which the rate rises from zero."""
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
-    """Decoupled weight decay; biases and layer norms are spared."""
-    beta1: Share = 0.9
-    """AdamW's decay of the first moment."""
-    beta2: Share = 0.999
-    """AdamW's decay of the second moment."""
-    epsilon: Positive = 1e-6
-    """AdamW's epsilon."""
     clip_norm: Positive | None = None
     """Largest norm of the gradient; null: no clipping."""
     dropout: Share | None = None

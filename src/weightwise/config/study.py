@@ -16,7 +16,7 @@ from pydantic import (
 
 from weightwise.combine import COMBINERS, read_combiner
 from weightwise.config.base import Name, Strict, nearest
-from weightwise.config.combinations import refuse_misfits
+from weightwise.config.combinations import refuse_groupings, refuse_misfits, refuse_repeats
 from weightwise.config.sources import EncoderConfig
 from weightwise.config.stages import StageConfig, refuse_broken_chains
 from weightwise.config.tasks import TaskConfig
@@ -165,27 +165,11 @@ class StudyConfig(Strict):
     @field_validator("seeds", "alphas", "combiners")
     @classmethod
     def _no_repeats(cls, values: tuple) -> tuple:
-        repeated = sorted({str(v) for v in values if values.count(v) > 1})
-        if repeated:
-            raise ValueError(f"given twice: {', '.join(repeated)}")
-        return values
+        return refuse_repeats(values)
 
     @model_validator(mode="after")
     def _hangs_together(self) -> StudyConfig:
-        if isinstance(self.groupings, tuple):
-            if not self.groupings:
-                raise ValueError("groupings: name at least one, or write `pairs`")
-            for group in self.groupings:
-                if not group:
-                    raise ValueError("groupings: a grouping needs at least one task")
-                for name in group:
-                    if name not in self.tasks:
-                        raise ValueError(
-                            f"groupings: unknown task '{name}' in {list(group)}; "
-                            + nearest(name, list(self.tasks))
-                        )
-                if len(set(group)) != len(group):
-                    raise ValueError(f"groupings: a task stands twice in {list(group)}")
+        refuse_groupings(self.groupings, list(self.tasks))
         for name, task in self.tasks.items():
             for other in task.data.disjoint_from:
                 if other not in self.tasks:

@@ -56,7 +56,22 @@ class SmartConfig(Strict):
         return self
 
 
-class TrainingConfig(Strict):
+class OptimiserConfig(Strict):
+    """AdamW's keys, of a run or of a stage."""
+
+    warmup: Share = 0.0
+    """Share of the steps over which the rate rises from zero."""
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
+    """Decoupled weight decay; biases and layer norms are spared."""
+    beta1: Share = 0.9
+    """AdamW's decay of the first moment."""
+    beta2: Share = 0.999
+    """AdamW's decay of the second moment."""
+    epsilon: Positive = 1e-6
+    """AdamW's epsilon."""
+
+
+class TrainingConfig(OptimiserConfig):
     """How a run trains. Defaults are the pairing paper's (section 5.3)."""
 
     start: Name | None = None
@@ -96,16 +111,6 @@ class TrainingConfig(Strict):
     """Learning rate of the heads while the encoder is frozen."""
     learning_rate_schedule: Literal["constant", "linear"] = "constant"
     """`linear`: falls to zero over the run, after the warm-up."""
-    warmup: Share = 0.0
-    """Share of the steps over which the rate rises from zero."""
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
-    """Decoupled weight decay; biases and layer norms are spared."""
-    beta1: Share = 0.9
-    """AdamW's decay of the first moment."""
-    beta2: Share = 0.999
-    """AdamW's decay of the second moment."""
-    epsilon: Positive = 1e-6
-    """AdamW's epsilon."""
     clip_norm: Positive | None = None
     """Largest norm of the combined encoder gradient; null: no clipping."""
     dropout: Share = 0.5

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from weightwise.combine import read_combiner
 from weightwise.config.base import nearest
-from weightwise.config.combinations import refuse_misfits
+from weightwise.config.combinations import refuse_groupings, refuse_misfits, refuse_repeats
 from weightwise.config.stages import refuse_broken_chains
 from weightwise.config.training import ONE_TASK_A_STEP, TrainingConfig
 
@@ -96,6 +96,8 @@ def _refuse(study: StudyConfig, variant: Variant, where: str) -> None:
         try:
             refuse_broken_chains(study.stages, training, {})
             refuse_misfits(study.tasks, training, {})
+            refuse_groupings(variant.groupings, list(study.tasks))
+            refuse_repeats(variant.combiners)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None
     for task in training.trunk_tasks or ():
@@ -103,12 +105,6 @@ def _refuse(study: StudyConfig, variant: Variant, where: str) -> None:
             raise ValueError(
                 f"{where}: trunk_tasks: unknown task '{task}'; {nearest(task, list(study.tasks))}"
             )
-    if isinstance(variant.groupings, tuple):
-        for task in itertools.chain(*variant.groupings):
-            if task not in study.tasks:
-                raise ValueError(
-                    f"{where}: groupings: unknown task '{task}'; {nearest(task, list(study.tasks))}"
-                )
     for text in variant.combiners:
         kind = read_combiner(text).type
         if training.schedule in ONE_TASK_A_STEP and text != "addition":

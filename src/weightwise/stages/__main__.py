@@ -63,22 +63,20 @@ def _one(runs: StudyRuns, name: str, shown, stop) -> bool:
     """One stage, whatever happens in it."""
     from weightwise.stages import run as runner  # torch, after the log is in place
     from weightwise.stages.progress import StageLog
+    from weightwise.train import failure
     from weightwise.train.heartbeat import Heartbeat
-    from weightwise.train.run import explain
 
     mark = runs.grid.stage_fingerprint(name)
     note, log = runs.layout.stage_file("failed", name, mark), runs.layout.stage_log(name, mark)
     print(f"stage {name}", file=sys.stderr, flush=True)
-    # Stands if nothing below has the chance to say more; gone when the stage is finished.
-    killed = UserError("the process was stopped while it computed this: out of memory, killed")
-    write_json(note, runner.failure(name, killed, log))
     beating = runs.layout.stage_file("running", name, mark)
     started = time.monotonic()
     try:
         with Heartbeat(beating, f"stage {name}", StageLog()) as beat:
+            write_json(note, failure.killed(f"stage {name}", log))
             record, trained = runner.execute(runs, name, beat, stop)
     except Exception as error:
-        explain(error, lambda text: print(text, file=sys.stderr, flush=True))
+        failure.explain(error, lambda text: print(text, file=sys.stderr, flush=True))
         word = "stopped" if stop() else "FAILED"
         print(f"{word} stage {name}: {error} (log: {log})", file=shown, flush=True)
         return False

@@ -6,16 +6,18 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
 from weightwise.stages.inputs import Objective, StageInputs, in_batches
 from weightwise.stages.mlm import MaskedLanguageObjective
 from weightwise.stages.simcse import ContrastiveObjective
+from weightwise.stages.state import restore, state_of
 from weightwise.train.checkpoint import Checkpoints
 from weightwise.train.engine import Diverged
-from weightwise.train.loop import Progress, Stopped
 from weightwise.train.optimiser import AdamW
+from weightwise.train.resumable import Progress, Resumable
 from weightwise.train.schedule import rate_factor
 
 OBJECTIVES: dict[str, type[Objective]] = {
@@ -45,8 +47,12 @@ class StageStep:
     losses: tuple[float, ...]
 
 
-class StageTraining:
-    """A stage in progress. A checkpoint holds what its attributes hold, and nothing else."""
+class StageTraining(Resumable):
+    """A stage in progress. The encoder of the last epoch is the result."""
+
+    kind = "stage"
+    format = "stage-1"
+    kept_tables = ("epochs", "steps", "timings")
 
     def __init__(self, inputs: StageInputs, progress: Progress | None = None):
         """Load what the stage starts from.
@@ -56,53 +62,26 @@ class StageTraining:
         """
         stage = inputs.stage
         self.inputs = inputs
-        self.progress = progress or Progress()
         self.objective = OBJECTIVES[stage.kind](inputs)
+        super().__init__(progress, -(-self.objective.size // stage.batch_size), stage.epochs)
         self.model = self.objective.model
         self.tables = StageTables()
         self.generator = inputs.dropout()
         self.optimiser = AdamW(stage.beta1, stage.beta2, stage.epsilon)
         self.optimiser.add(self.model.named_parameters(), stage.learning_rate, stage.weight_decay)
-        self.per_epoch = -(-self.objective.size // stage.batch_size)
-        self.total = self.per_epoch * stage.epochs
-        self.epoch = 1
-        """The epoch that is being trained."""
-        self.taken = 0
-        """Steps of that epoch that are done."""
-        self.seconds = 0.0
-        """Seconds that they took."""
 
-    @property
-    def step(self) -> int:
-        """Steps that are done."""
-        return (self.epoch - 1) * self.per_epoch + self.taken
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """See `state.state_of`."""
+        return state_of(self)
 
-    def run(
-        self,
-        checkpoints: Checkpoints | None = None,
-        stop: Callable[[], str | None] = lambda: None,
-    ) -> StageTables:
-        """Train to the end: the encoder of the last epoch is the result.
+    def restore(self, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
+        """See `state.restore`."""
+        restore(self, tensors, state)
 
-        Args:
-            checkpoints: where to go on from, and where to write; None: from the start, nothing.
-            stop: asked after every step; a text stops the stage, which leaves a checkpoint.
-
-        Raises:
-            Diverged: a loss was not finite.
-            Stopped: `stop` gave a text.
-        """
-        if checkpoints is not None and checkpoints.load(self):
-            self.progress.note(f"goes on after step {self.step} of {self.total}")
-        self.progress.start(self.total, self.step)
+    def _begin(self) -> None:
+        """Measure what the stage starts from, unless that is done."""
         if not self.tables.epochs:
             self.progress.epoch(0, self._measure(0), {})
-        while self.epoch <= self.inputs.stage.epochs:
-            self._train_epoch(checkpoints, stop)
-            self._finish_epoch()
-            if self.epoch <= self.inputs.stage.epochs:
-                self._keep(checkpoints, stop, epoch_ended=True)
-        return self.tables
 
     def _train_epoch(self, checkpoints: Checkpoints | None, stop: Callable[[], str | None]) -> None:
         """Take the steps of the epoch that are left."""
@@ -137,15 +116,7 @@ class StageTraining:
         epoch = self.epoch
         losses = [row["loss"] for row in self.tables.steps if row["epoch"] == epoch]
         found = self._measure(epoch, train_loss=sum(losses) / len(losses))
-        self.tables.timings.append(
-            {
-                "epoch": epoch,
-                "steps": self.per_epoch,
-                "train_seconds": self.seconds,
-                "score_seconds": time.perf_counter() - started,
-            }
-        )
-        self.epoch, self.taken, self.seconds = epoch + 1, 0, 0.0
+        self._next_epoch(started)
         self.progress.epoch(epoch, found, {})
 
     def _measure(self, epoch: int, **known: float) -> dict[str, float]:
@@ -158,16 +129,3 @@ class StageTraining:
             {"epoch": epoch, "measure": name, "value": value} for name, value in found.items()
         ]
         return found
-
-    def _keep(
-        self,
-        checkpoints: Checkpoints | None,
-        stop: Callable[[], str | None],
-        epoch_ended: bool = False,
-    ) -> None:
-        """Write a checkpoint if one is due or if the stage has to stop here."""
-        reason = stop()
-        if checkpoints is not None and (reason or checkpoints.due(epoch_ended)):
-            checkpoints.save(self)
-        if reason:
-            raise Stopped(f"stopped by {reason} after step {self.step} of {self.total}")

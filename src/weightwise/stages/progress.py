@@ -6,7 +6,7 @@ import sys
 import time
 
 from weightwise.stages.outcome import NAMES
-from weightwise.train.loop import Progress
+from weightwise.train.resumable import Progress
 
 
 class StageLog(Progress):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import platform
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,24 +11,22 @@ from typing import Any
 import pandas as pd
 import torch
 
-from weightwise import __version__
 from weightwise.data import tokens
 from weightwise.data.tokens import SpecialTokens
-from weightwise.errors import UserError
 from weightwise.files import write_json
 from weightwise.model.checkpoint import load_encoder
 from weightwise.runs import StudyRuns
-from weightwise.stages.checkpoint import StageCheckpoints
 from weightwise.stages.definition import longest, stage_definition
 from weightwise.stages.inputs import StageInputs
 from weightwise.stages.loop import StageTables, StageTraining
 from weightwise.stages.save import save_encoder
 from weightwise.stages.similarity import zero_shot
 from weightwise.tables import StageEpochs, StageSteps, Timings, write_table
+from weightwise.train.checkpoint import Checkpoints
 from weightwise.train.device import choose_bf16, choose_device
-from weightwise.train.engine import Diverged
-from weightwise.train.loop import Progress, Stopped
-from weightwise.train.run import forget_peak_memory, hardware, peak_memory
+from weightwise.train.failure import failure, waiting
+from weightwise.train.resumable import Progress
+from weightwise.train.run import circumstances, forget_peak_memory, peak_memory
 
 
 def stage_inputs(runs: StudyRuns, name: str) -> StageInputs:
@@ -84,15 +80,11 @@ def execute(
     mark = runs.grid.stage_fingerprint(name)
     note = runs.layout.stage_file("failed", name, mark)
 
-    def waiting() -> None:
-        if stop():
-            raise Stopped(f"stopped by {stop()} while another process computed this stage")
-
     try:
         key, trained = runs.stage_key(name), False
         torch.set_num_threads(runs.study.threads)
         inputs = stage_inputs(runs, name)
-        with runs.stage_store.writing(key, waiting) as folder:
+        with runs.stage_store.writing(key, waiting(told, stop, "this stage")) as folder:
             if folder is not None:
                 _train_into(folder, runs, key, inputs, told, stop)
                 trained = True
@@ -104,22 +96,10 @@ def execute(
         return runs.stage_record(name), trained
     except BaseException as error:
         if not isinstance(error, KeyboardInterrupt):
-            write_json(note, failure(name, error, runs.layout.stage_log(name, mark)))
+            write_json(
+                note, failure(f"stage {name}", None, error, runs.layout.stage_log(name, mark))
+            )
         raise
-
-
-def failure(name: str, error: BaseException, log: Path) -> dict[str, Any]:
-    """The note that a stage leaves which did not finish; laid out as a run's."""
-    known = isinstance(error, UserError | Diverged | Stopped)
-    text = str(error) if known else f"{type(error).__name__}: {error}"
-    return {
-        "id": f"stage {name}",
-        "key": None,
-        "error": text[:2000],
-        "log": str(log),
-        "stopped": isinstance(error, Stopped),
-        "slurm_job": os.environ.get("SLURM_JOB_ID"),
-    }
 
 
 def _train_into(
@@ -132,9 +112,7 @@ def _train_into(
 ) -> None:
     forget_peak_memory(inputs.device)
     training = StageTraining(inputs, progress)
-    checkpoints = StageCheckpoints(
-        runs.stage_store.checkpoints(key), key, runs.study.checkpoint_minutes
-    )
+    checkpoints = Checkpoints(runs.stage_store.checkpoints(key), key, runs.study.checkpoint_minutes)
     tables = training.run(checkpoints, stop)
     for row in tables.timings:
         row["peak_memory_bytes"] = peak_memory(inputs.device)
@@ -161,15 +139,7 @@ def _record(
         "afterwards": tables.measured(stage.epochs),
         "steps": training.total,
         **training.objective.facts,
-        "precision": "bf16" if inputs.bf16 else "fp32",
-        "threads": runs.study.threads,
-        "hardware": hardware(inputs.device),
-        "parameters": sum(p.numel() for p in training.model.parameters()),
-        "versions": {
-            "weightwise": __version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
+        **circumstances(inputs, training.model, runs.study.threads),
     }
 
 

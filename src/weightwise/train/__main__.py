@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import time
@@ -15,7 +14,6 @@ from weightwise.files import write_json
 from weightwise.grid import Cell, Grid
 from weightwise.layout import Layout
 from weightwise.progress import study_progress
-from weightwise.slurm import PROFILE
 from weightwise.train.interrupt import stop_requests
 from weightwise.train.log import log_to, terminal
 
@@ -107,7 +105,8 @@ def _find(name: str, grid: Grid, layout: Layout) -> Cell:
 
 def _one(run, grid: Grid, layout: Layout, options, state: dict, shown, stop) -> bool:
     """One run, whatever happens in it; its failure is its own."""
-    from weightwise.train import run as runner  # torch, after the log is in place
+    from weightwise.train import failure  # torch, after the log is in place
+    from weightwise.train import run as runner
     from weightwise.train.heartbeat import Heartbeat
     from weightwise.train.inputs import Prepared
     from weightwise.train.progress import BarProgress, LogProgress
@@ -118,18 +117,15 @@ def _one(run, grid: Grid, layout: Layout, options, state: dict, shown, stop) -> 
     print(f"run {run.id}", file=sys.stderr)
     try:
         with Heartbeat(layout.running(run, grid.fingerprint(run)), run.id, progress) as beat:
-            # Stands if nothing below has the chance to say more; gone when the run is finished.
-            write_json(
-                note, runner.failure(run, None, UserError(_killed()), log) | {"killed": True}
-            )
+            write_json(note, failure.killed(run.id, log))
             if "prepared" not in state:
                 state["prepared"] = Prepared(grid.study, layout)
             key, trained = runner.execute(state["prepared"], run, beat, stop)
     except Exception as error:
         progress.stop()
         if "prepared" not in state:  # then nobody has written yet what is wrong
-            write_json(note, runner.failure(run, None, error, log))
-        runner.explain(error, lambda text: print(text, file=sys.stderr, flush=True))
+            write_json(note, failure.failure(run.id, None, error, log))
+        failure.explain(error, lambda text: print(text, file=sys.stderr, flush=True))
         word = "stopped" if stop() else "FAILED"
         print(f"{word} {run.id}: {error} (log: {log})", file=shown, flush=True)
         return False
@@ -142,14 +138,6 @@ def _one(run, grid: Grid, layout: Layout, options, state: dict, shown, stop) -> 
         whole = study_progress(state["prepared"])
         print(f"{whole} | {run.id}: dev {scores}{how}", file=shown, flush=True)
     return True
-
-
-def _killed() -> str:
-    remedy = f"; raise mem_mb in {PROFILE}" if os.environ.get("SLURM_JOB_ID") else ""
-    return (
-        "the process was killed while it trained this run, most often because its memory was not "
-        f"enough{remedy}"
-    )
 
 
 def _shown(score: float | None) -> str:

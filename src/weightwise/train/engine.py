@@ -146,12 +146,40 @@ class Engine:
             record = replace(record, regularisers=self.smart.terms(list(given.parts)))
         return record
 
-    def _backward(self, given: StepBatches, task: str, weight: float) -> torch.Tensor:
-        """Add `weight` times a task's gradient to every `.grad`; the task's mean loss."""
+    def heads_step(self, batches: Mapping[str, Batch | Sequence[Batch]]) -> StepRecord:
+        """Set `.grad` of each head to its own gradient and leave none in the trunk: `step` for a
+        frozen encoder.
+
+        The trunk's graph is not kept, so that a step costs little more than a forward. No gradient
+        is shared, so the combiner is not asked; a fixed one's weights reach the heads as ever.
+
+        Args:
+            batches: every task's batch, or its micro-batches.
+
+        Raises:
+            Diverged: a loss is NaN or infinite.
+        """
+        given = StepBatches(self.table, batches)
+        for parameter in self.model.parameters():
+            parameter.grad = None
+        tasks = len(given)
+        weights = self.combiner.fixed_weights(tasks) if self.combiner.fixed else np.ones(tasks)
+        losses = [
+            self._backward(given, task, float(weight), frozen=True)
+            for task, weight in zip(given.parts, weights, strict=True)
+        ]
+        values, *_ = self._to_host(given, losses)
+        return StepRecord(values, weights, np.full(tasks, np.nan), float("nan"), acted=False)
+
+    def _backward(
+        self, given: StepBatches, task: str, weight: float, frozen: bool = False
+    ) -> torch.Tensor:
+        """Add `weight` times a task's gradient to every `.grad`; the task's mean loss. `frozen`:
+        the trunk is not trained at all, and nothing regularises it."""
         total = None
-        source = self.model if self.smart is None else self.smart
+        source = self.model if self.smart is None or frozen else self.smart
+        alone = frozen or task in self.head_only
         for batch, words, share in given.of(task):
-            alone = task in self.head_only
             loss = source.loss(task, batch, self.generators[task], words, detach=alone)
             (loss * (weight * share)).backward()
             mean = loss.detach() * share

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from weightwise.files import write_json
-from weightwise.train.loop import Progress
+from weightwise.train.resumable import Progress
 
 EVERY = 10.0
 

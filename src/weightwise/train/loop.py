@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +21,9 @@ from weightwise.train.checkpoint import Checkpoints
 from weightwise.train.engine import Diverged, Engine
 from weightwise.train.optimiser import AdamW
 from weightwise.train.outcome import RunTables
-from weightwise.train.probing import Probing, heads_step
+from weightwise.train.probing import Probing
 from weightwise.train.recording import gramian_rows, regulariser_rows, step_rows
+from weightwise.train.resumable import Progress, Resumable
 from weightwise.train.schedule import (
     batches_of_epoch,
     examples_of_epoch,
@@ -29,8 +31,9 @@ from weightwise.train.schedule import (
     plan_of_epoch,
     steps_of_epoch,
 )
-from weightwise.train.scoring import Scored, score_split
+from weightwise.train.scoring import score_split
 from weightwise.train.smart import make_smart
+from weightwise.train.state import restore, state_of
 
 
 @dataclass(frozen=True)
@@ -56,37 +59,24 @@ class RunInputs:
     head_only: frozenset[str] = frozenset()
 
 
-class Stopped(Exception):
-    """The run was asked to stop; its checkpoint holds everything so far."""
+class Training(Resumable):
+    """A run in progress. It keeps, for each task, the epoch with its best dev score."""
 
-
-class Progress:
-    """What the loop tells the person who waits; this one says nothing."""
-
-    def start(self, steps: int, done: int = 0) -> None:
-        """The run takes so many steps, and so many are done."""
-
-    def step(self, number: int, epoch: int, record) -> None:
-        """One step is done."""
-
-    def epoch(self, number: int, scores: dict[str, Scored], best: dict[str, bool]) -> None:
-        """An epoch is scored."""
-
-    def note(self, text: str) -> None:
-        """Something to know."""
-
-
-class Training:
-    """A run in progress. A checkpoint holds what its attributes hold, and nothing else."""
+    kind = "run"
+    format = 2
+    kept_tables = ("epochs", "steps", "gramians", "regularisers", "step_times", "timings")
 
     def __init__(
         self, model: MultiTaskModel, inputs: RunInputs, progress: Progress | None = None
     ) -> None:
         """Args: the untrained model; the run's inputs; who is told how it goes."""
         keys = inputs.training
+        steps = steps_of_epoch(
+            keys.schedule, inputs.epoch_lengths, keys.batch_size, keys.epoch_surgery
+        )
+        super().__init__(progress, steps, keys.epochs)
         self.model = model
         self.inputs = inputs
-        self.progress = progress or Progress()
         self.tables = RunTables()
         set_product_dtype(model.encoder, inputs.bf16)
         self.generators = _dropout_generators(inputs)
@@ -109,65 +99,17 @@ class Training:
         self.trunk = [p for _, p in model.trunk_parameters()]
         # Weights of the epochs that are some task's best so far, but for the last epoch's.
         self.snapshots: dict[int, dict[str, torch.Tensor]] = {}
-        self.per_epoch = steps_of_epoch(
-            keys.schedule, inputs.epoch_lengths, keys.batch_size, keys.epoch_surgery
-        )
-        self.total = self.per_epoch * keys.epochs
         self.probing = Probing(keys, self.per_epoch)
-        self.epoch = 1
-        """The epoch that is being trained."""
-        self.taken = 0
-        """Steps of that epoch that are done."""
-        self.seconds = 0.0
-        """Seconds that they took."""
         self.weakest: str | None = None
         """The task with the lowest score on its training data after the last epoch."""
 
-    @property
-    def step(self) -> int:
-        """Steps that are done."""
-        return (self.epoch - 1) * self.per_epoch + self.taken
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """See `state.state_of`."""
+        return state_of(self)
 
-    def run(
-        self,
-        checkpoints: Checkpoints | None = None,
-        stop: Callable[[], str | None] = lambda: None,
-    ) -> RunTables:
-        """Train to the end and keep, for each task, the epoch with its best dev score.
-
-        Args:
-            checkpoints: where to go on from, and where to write; None: from the start, nothing.
-            stop: asked after every step; a text stops the run, which leaves a checkpoint.
-
-        Raises:
-            Diverged: a loss or gradient was not finite; the message names step, epoch and task.
-            Stopped: `stop` gave a text.
-        """
-        if checkpoints is not None and checkpoints.load(self):
-            self.progress.note(f"goes on after step {self.step} of {self.total}")
-        self.progress.start(self.total, self.step)
-        while self.epoch <= self.inputs.training.epochs:
-            self._train_epoch(checkpoints, stop)
-            self._finish_epoch()
-            if self.epoch <= self.inputs.training.epochs:
-                self._keep(checkpoints, stop, epoch_ended=True)
-        started = time.perf_counter()
-        self._score_tests()
-        self.tables.timings[-1]["score_seconds"] += time.perf_counter() - started
-        return self.tables
-
-    def _keep(
-        self,
-        checkpoints: Checkpoints | None,
-        stop: Callable[[], str | None],
-        epoch_ended: bool = False,
-    ) -> None:
-        """Write a checkpoint if one is due or if the run has to stop here."""
-        reason = stop()
-        if checkpoints is not None and (reason or checkpoints.due(epoch_ended)):
-            checkpoints.save(self)
-        if reason:
-            raise Stopped(f"stopped by {reason} after step {self.step} of {self.total}")
+    def restore(self, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
+        """See `state.restore`."""
+        restore(self, tensors, state)
 
     def _train_epoch(self, checkpoints: Checkpoints | None, stop: Callable[[], str | None]) -> None:
         """Take the steps of the epoch that are left."""
@@ -185,7 +127,7 @@ class Training:
             try:
                 engine = self._engine(len(batches))
                 if self.probing.frozen(number):
-                    record = heads_step(engine, batches)
+                    record = engine.heads_step(batches)
                 else:
                     record = engine.step(batches, number)
             except Diverged as error:
@@ -267,19 +209,12 @@ class Training:
             self.weakest = self._weakest()
         for old in set(self.snapshots) - set(tables.best_epoch.values()):
             del self.snapshots[old]
-        tables.timings.append(
-            {
-                "epoch": epoch,
-                "steps": self.per_epoch,
-                "train_seconds": self.seconds,
-                "score_seconds": time.perf_counter() - started,
-            }
-        )
-        self.epoch, self.taken, self.seconds = epoch + 1, 0, 0.0
+        self._next_epoch(started)
         self.progress.epoch(epoch, scores, better)
 
-    def _score_tests(self) -> None:
+    def _end(self) -> None:
         """Score every task's test split, once, with the weights of its best dev epoch."""
+        started = time.perf_counter()
         inputs, tables = self.inputs, self.tables
         for epoch in sorted(set(tables.best_epoch.values()), reverse=True):
             if epoch != inputs.training.epochs:
@@ -290,6 +225,7 @@ class Training:
                     tables.best[task]["test"] = score_split(
                         self.model, task, batches, inputs.tasks[task].score_name
                     )
+        tables.timings[-1]["score_seconds"] += time.perf_counter() - started
 
 
 def train(model: MultiTaskModel, inputs: RunInputs, progress: Progress | None = None) -> RunTables:

@@ -130,6 +130,16 @@ class AdamW:
                 p.grad = None
 
 
+def moments_of(optimiser: AdamW) -> dict[str, torch.Tensor]:
+    """The optimiser's memory, which a checkpoint has to hold: its own tensors, by name."""
+    return {
+        f"optimiser/{g}/{i}/{name}": getattr(group, name)[i]
+        for g, group in enumerate(optimiser.groups)
+        for i in range(len(group.parameters))
+        for name in ("first", "second", "steps")
+    }
+
+
 def _correction(beta: float, count: torch.Tensor) -> torch.Tensor:
     """Bias correction 1 - beta^count, exact for a beta close to one."""
     return -torch.expm1(count * (math.log(beta) if beta > 0 else -math.inf))

@@ -3,14 +3,7 @@ Kumar et al. 2022): the encoder stays as it is while the heads learn."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import numpy as np
-import torch
-
 from weightwise.config import TrainingConfig
-from weightwise.data.batches import Batch
-from weightwise.train.engine import Diverged, Engine, StepRecord
 from weightwise.train.schedule import rate_factor
 
 
@@ -45,40 +38,3 @@ class Probing:
             return rate_factor(number - 1 - self.steps, self.total - self.steps, *schedule)
         to_probe = keys.probe_learning_rate / (keys.head_learning_rate or keys.learning_rate)
         return to_probe * rate_factor(number - 1, self.steps, *schedule)
-
-
-def heads_step(engine: Engine, batches: Mapping[str, Batch | Sequence[Batch]]) -> StepRecord:
-    """Set `.grad` of each head to its own gradient and leave none in the trunk: `Engine.step` for a
-    frozen encoder.
-
-    The trunk's graph is not kept, so that a step costs little more than a forward. No gradient is
-    shared, so the combiner is not asked; a fixed one's weights reach the heads as ever.
-
-    Args:
-        engine: of the run.
-        batches: every task's batch, or its micro-batches.
-
-    Raises:
-        Diverged: a loss is NaN or infinite.
-    """
-    for parameter in engine.model.parameters():
-        parameter.grad = None
-    tasks = len(batches)
-    fixed = engine.combiner.fixed
-    weights = engine.combiner.fixed_weights(tasks) if fixed else np.ones(tasks)
-    losses = []
-    for (task, given), weight in zip(batches.items(), weights, strict=True):
-        parts = [given] if isinstance(given, Batch) else list(given)
-        rows = sum(len(batch.labels) for batch in parts)
-        total = 0.0
-        for batch in parts:
-            loss = engine.model.loss(task, batch, engine.generators[task], detach=True)
-            share = len(batch.labels) / rows
-            (loss * (float(weight) * share)).backward()
-            total = total + loss.detach() * share
-        losses.append(total)
-    values = torch.stack(losses).double().cpu().numpy()
-    for task, value in zip(batches, values, strict=True):
-        if not np.isfinite(value):
-            raise Diverged(f"the loss of task {task} is {value}")
-    return StepRecord(values, weights, np.full(tasks, np.nan), float("nan"), acted=False)

@@ -14,7 +14,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-from weightwise.train.loop import Progress
+from weightwise.train.resumable import Progress
 
 
 def describe_epoch(number: int, scores, best) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import platform
 import shutil
-import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,6 @@ import torch
 
 from weightwise import __version__
 from weightwise.code import code_version
-from weightwise.errors import UserError
 from weightwise.files import write_json
 from weightwise.grid import Cell
 from weightwise.store import write_record
@@ -33,9 +31,11 @@ from weightwise.tables import (
 )
 from weightwise.train.checkpoint import Checkpoints
 from weightwise.train.engine import Diverged
+from weightwise.train.failure import failure, waiting
 from weightwise.train.inputs import Prepared
-from weightwise.train.loop import Progress, RunInputs, Stopped, Training
+from weightwise.train.loop import RunInputs, Training
 from weightwise.train.outcome import RunTables
+from weightwise.train.resumable import Progress
 
 # Tables of a run whose rows come while it is trained (RunTables).
 TABLES = {
@@ -59,6 +59,27 @@ def hardware(device: torch.device) -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def circumstances(inputs: Any, model: torch.nn.Module, threads: int) -> dict[str, Any]:
+    """By what a model was trained: for the record of a run or a stage.
+
+    Args:
+        inputs: of the training; their `device` and `bf16` count.
+        model: what was trained.
+        threads: CPU threads.
+    """
+    return {
+        "precision": "bf16" if inputs.bf16 else "fp32",
+        "threads": threads,
+        "hardware": hardware(inputs.device),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "versions": {
+            "weightwise": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+    }
 
 
 def forget_peak_memory(device: torch.device) -> None:
@@ -107,7 +128,9 @@ def execute(
     try:
         key = prepared.key(run)
         trained = False
-        with prepared.store.writing(key, _waiting(progress or Progress(), stop)) as folder:
+        with prepared.store.writing(
+            key, waiting(progress or Progress(), stop, "this run")
+        ) as folder:
             if folder is not None:
                 _train_into(folder, prepared, run, key, progress, stop)
                 trained = True
@@ -118,39 +141,8 @@ def execute(
         return key, trained
     except BaseException as error:
         if not isinstance(error, KeyboardInterrupt):
-            write_json(prepared.failed(run), failure(run, key, error, prepared.log(run)))
+            write_json(prepared.failed(run), failure(run.id, key, error, prepared.log(run)))
         raise
-
-
-def _waiting(progress: Progress, stop: Callable[[], str | None]) -> Callable[[], None]:
-    said = False
-
-    def wait() -> None:
-        nonlocal said
-        if stop():
-            raise Stopped(f"stopped by {stop()} while another process trained this run")
-        if not said:
-            progress.note("another process trains this run; waiting for it")
-        said = True
-
-    return wait
-
-
-def failure(run: Cell, key: str | None, error: BaseException, log: Path) -> dict:
-    """The note that a run leaves which did not finish, for the report and `weightwise status`.
-
-    `stopped` tells a run that was asked to stop, and goes on, from one that failed.
-    """
-    known = isinstance(error, UserError | Diverged | Stopped)
-    text = str(error) if known else f"{type(error).__name__}: {error}"
-    return {
-        "id": run.id,
-        "key": key,
-        "error": text[:2000],
-        "log": str(log),
-        "stopped": isinstance(error, Stopped),
-        "slurm_job": os.environ.get("SLURM_JOB_ID"),
-    }
 
 
 def _train_into(
@@ -218,21 +210,5 @@ def _record(
         "epoch_lengths": inputs.epoch_lengths,
         "code": code_version(run.arm.combiner),
         "scores": scores,
-        "precision": "bf16" if inputs.bf16 else "fp32",
-        "threads": prepared.study.threads,
-        "hardware": hardware(inputs.device),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "versions": {
-            "weightwise": __version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
+        **circumstances(inputs, model, prepared.study.threads),
     }
-
-
-def explain(error: BaseException, say: Callable[[str], None]) -> None:
-    """Tell the log what happened: a known error in a line, anything else with its traceback."""
-    if isinstance(error, UserError | Diverged | Stopped):
-        say(f"error: {error}")
-    else:
-        say("".join(traceback.format_exception(error)))

@@ -23,7 +23,7 @@ from weightwise.train import checkpoint, loop
 from weightwise.train.checkpoint import Checkpoints
 from weightwise.train.engine import Diverged, Engine
 from weightwise.train.inputs import Prepared
-from weightwise.train.loop import Progress, Stopped
+from weightwise.train.resumable import Progress, Stopped
 from weightwise.train.run import execute
 
 TRIPLE = "SEN+PAR+SIM/pcgrad/default/seed-1"

@@ -265,6 +265,11 @@ def test_arms_cross_with_sweeps(grid):
         ({"arms": {"a": {"epochs": 0}}}, "arms.a: epochs: Input should be greater"),
         ({"arms": {"a": {"combiners": ["pcgard"]}}}, "arms.a: .*did you mean 'pcgrad'?"),
         ({"arms": {"a": {"groupings": [["SEN", "SIN"]]}}}, "arms.a: groupings: unknown task 'SIN'"),
+        (
+            {"arms": {"a": {"groupings": [["SEN", "SEN"]]}}},
+            "arms.a: groupings: a task stands twice",
+        ),
+        ({"arms": {"a": {"combiners": ["pcgrad", "pcgrad"]}}}, "arms.a: given twice: pcgrad"),
         ({"arms": {"a": {"trunk_tasks": ["SIN"]}}}, "arms.a: trunk_tasks: unknown task 'SIN'"),
         ({"arms": {"a": {"pair": "joint", "decoder": "product"}}}, "arms.a: .*pair: siamese"),
         ({"arms": {"a": {}, "b": {}}}, "'b' and 'a' are one configuration"),

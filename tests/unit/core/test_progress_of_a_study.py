@@ -19,9 +19,10 @@ from weightwise.files import write_json, write_text
 from weightwise.layout import Layout
 from weightwise.progress import last_line, study_progress, study_status
 from weightwise.status import as_json, named_study, render
+from weightwise.train.failure import failure
 from weightwise.train.heartbeat import Heartbeat
-from weightwise.train.loop import Progress
-from weightwise.train.run import execute, failure
+from weightwise.train.resumable import Progress
+from weightwise.train.run import execute
 
 
 def shown(study) -> str:
@@ -72,7 +73,7 @@ def test_every_state(prepared):
     execute(study, done)
     beat(study, running, slurm_job="12")
     write_text(study.log(failed), "run ...\nTraceback\nMemoryError: no room [for] this\n\n")
-    write_json(study.failed(failed), failure(failed, None, UserError("out of room"), "log"))
+    write_json(study.failed(failed), failure(failed.id, None, UserError("out of room"), "log"))
     write_json(
         study.failed(stopped),
         {"id": stopped.id, "error": "stopped by TERM after step 3 of 9", "stopped": True},
@@ -121,7 +122,7 @@ def test_signs_of_life_are_believed_only_while_they_can_be_true(prepared, change
 def test_a_retried_run_that_failed_before_counts_as_running(prepared):
     study = prepared()
     run = study.grid.runs[0]
-    write_json(study.failed(run), failure(run, None, UserError("killed"), "log"))
+    write_json(study.failed(run), failure(run.id, None, UserError("killed"), "log"))
     assert state_of(study, run) == "failed"
     beat(study, run)
     assert state_of(study, run) == "running"

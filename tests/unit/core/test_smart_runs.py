@@ -13,7 +13,7 @@ from weightwise.config import load_study
 from weightwise.config.training import SmartConfig
 from weightwise.errors import UserError
 from weightwise.tables import Regularisers, Steps, read_table
-from weightwise.train.loop import Stopped
+from weightwise.train.resumable import Stopped
 from weightwise.train.run import execute
 
 PAIR = "SEN+PAR/pcgrad/default/seed-1"

@@ -12,8 +12,9 @@ from weightwise import unfinished
 from weightwise.errors import UserError
 from weightwise.files import write_json
 from weightwise.slurm import End
-from weightwise.train.loop import Stopped
-from weightwise.train.run import execute, failure
+from weightwise.train.failure import failure
+from weightwise.train.resumable import Stopped
+from weightwise.train.run import execute
 
 ENDS = {
     "1": End("Slurm job 1 ended TIMEOUT: raise runtime", plain=False),
@@ -38,7 +39,7 @@ def asked(monkeypatch):
 
 def leave(study, run, error: Exception, job: str | None, **more) -> None:
     """The note that a run leaves."""
-    note = failure(run, None, error, study.log(run))
+    note = failure(run.id, None, error, study.log(run))
     write_json(study.failed(run), note | {"slurm_job": job} | more)
 
 

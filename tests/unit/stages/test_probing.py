@@ -11,7 +11,7 @@ from weightwise.config import TrainingConfig
 from weightwise.data.batches import make_batch
 from weightwise.train.engine import Engine
 from weightwise.train.loop import Progress, Training, train
-from weightwise.train.probing import Probing, heads_step
+from weightwise.train.probing import Probing
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_no_gradient_of_the_trunk_is_computed(run_of):
     asked = []
     hidden = model.encoder.forward
     model.encoder.forward = lambda *a, **k: asked.append(torch.is_grad_enabled()) or hidden(*a, **k)
-    heads_step(engine_of(training), batches)
+    engine_of(training).heads_step(batches)
     assert asked == [False, False]
     assert all(p.grad is None for p in model.encoder.parameters())
     assert all(p.grad is not None for h in model.heads.values() for p in h.parameters())
@@ -84,7 +84,7 @@ def test_no_gradient_of_the_trunk_is_computed(run_of):
 def test_heads_get_the_gradient_of_an_ordinary_step(run_of, combiner, parts):
     """The same draws of dropout, the same heads' gradients: only the trunk's are missing."""
     found = []
-    for step in (lambda e, b: e.step(b), heads_step):
+    for step in (Engine.step, Engine.heads_step):
         model, inputs = run_of(combiner)
         engine = engine_of(Training(model, inputs))
         batches = {
@@ -178,7 +178,7 @@ def test_heads_move_at_the_probe_rate(run_of):
 
 def test_a_stopped_probing_goes_on_to_the_same_numbers(run_of, tmp_path):
     from weightwise.train.checkpoint import Checkpoints
-    from weightwise.train.loop import Stopped
+    from weightwise.train.resumable import Stopped
 
     straight = train(*run_of(epochs=3, probe_epochs=1))
     for steps in (3, 9):

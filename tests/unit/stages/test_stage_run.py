@@ -19,11 +19,11 @@ from weightwise.model.packed import pack
 from weightwise.runs import StudyRuns
 from weightwise.stages import run as runner
 from weightwise.stages.__main__ import main
-from weightwise.stages.checkpoint import StageCheckpoints
 from weightwise.stages.loop import StageTraining
 from weightwise.tables import StageEpochs, StageSteps, Timings, read_table
+from weightwise.train.checkpoint import Checkpoints
 from weightwise.train.engine import Diverged
-from weightwise.train.loop import Progress, Stopped
+from weightwise.train.resumable import Progress, Stopped
 from weightwise.train.run import execute as execute_run
 
 
@@ -191,7 +191,7 @@ def test_a_stopped_stage_goes_on_to_the_same_bytes(prepared, name, asked, steps)
 def test_a_broken_checkpoint_is_left_aside(prepared, tmp_path, what):
     runs = prepared()
     inputs = runner.stage_inputs(runs, "TEXTS")
-    checkpoints = StageCheckpoints(tmp_path / "checkpoints", "k", 10)
+    checkpoints = Checkpoints(tmp_path / "checkpoints", "k", 10)
     with pytest.raises(Stopped):
         StageTraining(inputs).run(checkpoints, StopAfter(3))
     (place,) = checkpoints.folder.iterdir()
@@ -202,7 +202,7 @@ def test_a_broken_checkpoint_is_left_aside(prepared, tmp_path, what):
         (place / what).write_bytes(b"broken")
     training = StageTraining(inputs)
     weights = {k: v.clone() for k, v in training.model.state_dict().items()}
-    assert not StageCheckpoints(checkpoints.folder, key, 10).load(training)
+    assert not Checkpoints(checkpoints.folder, key, 10).load(training)
     assert training.step == 0
     assert not training.tables.steps
     assert all(torch.equal(weights[k], v) for k, v in training.model.state_dict().items())
