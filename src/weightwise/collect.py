@@ -8,6 +8,7 @@ import pandas as pd
 
 from weightwise.analysis import gradients
 from weightwise.analysis.best import wanted_cells
+from weightwise.analysis.chosen import chosen_arms
 from weightwise.analysis.conflicts import recorded_steps
 from weightwise.analysis.confusion import confusions
 from weightwise.analysis.cost_ratios import cost_ratios, timed_steps
@@ -70,7 +71,7 @@ def analyse_study(runs: StudyRuns) -> None:
     scores = read_table(tables / "scores.parquet", Scores)
     report = study.report
     found = analyse(scores, tables, confidence=report.confidence, power=report.power)
-    predictions = _predictions(runs, found["best"])
+    predictions = _predictions(runs, found["best"], chosen_arms(scores))
     write_table(predictions, ArmPredictions, tables / "predictions.parquet")
     write_table(_learning(runs), Learning, tables / "learning.parquet")
     classes = {
@@ -195,11 +196,12 @@ def _run_steps(runs: StudyRuns) -> Iterator[gradients.RunSteps]:
         )
 
 
-def _predictions(runs: StudyRuns, best: pd.DataFrame) -> pd.DataFrame:
-    """Predictions of the arms that the report looks into: baselines and best arms."""
+def _predictions(runs: StudyRuns, best: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
+    """Predictions of the arms that the report looks into: baselines and best arms of every variant
+    and of the study."""
     wanted = {
         (row.task, row.group, row.combiner, None if pd.isna(row.alpha) else row.alpha, row.variant)
-        for row in wanted_cells(best).itertuples()
+        for row in [*wanted_cells(best).itertuples(), *chosen.itertuples()]
     }
     frames = []
     for run in runs.grid.runs:

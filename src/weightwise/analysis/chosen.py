@@ -1,0 +1,70 @@
+"""One arm per task out of a whole study, all its variants: the best on dev, and the reference."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from weightwise.analysis.labels import BASELINE, combiner_rank, tasks_of
+
+CELL = ["task", "group", "combiner", "alpha", "variant"]
+
+
+def chosen_arms(scores: pd.DataFrame) -> pd.DataFrame:
+    """The reference and the best arm of every task.
+
+    The reference is the first variant's task alone, or, where that was not trained, its simplest
+    arm in the largest grouping. The best arm has the highest mean dev score of all arms of all
+    variants that have as many seeds as any, the reference among them; ties go to the simpler
+    combiner, the smaller grouping, the earlier variant. Rows that are another arm's run count
+    under that arm. A task without dev scores has no best arm.
+
+    Args:
+        scores: `tables.Scores`.
+
+    Returns:
+        A row per task and role in the order of the tasks: role (`reference`, `best`), task, group,
+        combiner, alpha (the task's own weight), variant, seeds, score (mean on dev, NaN where
+        there is none), in that order of columns.
+    """
+    rows = scores[scores["alias_of"].isna()]
+    dev = rows[(rows["split"] == "dev") & rows["score"].notna()]
+    found = []
+    for task in scores["task"].unique():
+        own = rows[rows["task"] == task]
+        if len(own):
+            found.append(("reference", _reference(own)))
+        measured = _arms(dev[dev["task"] == task])
+        if len(measured):
+            whole = measured[measured["seeds"] == measured["seeds"].max()]
+            found.append(("best", min(whole.itertuples(), key=_preference)))
+    means = _arms(dev).set_index(CELL)
+    lines = []
+    for role, arm in found:
+        cell = tuple(getattr(arm, column) for column in CELL)
+        mean = means.loc[[cell]].iloc[0] if cell in means.index else None
+        numbers = (0, float("nan")) if mean is None else (int(mean["seeds"]), mean["score"])
+        lines.append((role, *cell, *numbers))
+    table = pd.DataFrame(lines, columns=["role", *CELL, "seeds", "score"])
+    return table.assign(alpha=table["alpha"].astype(object).where(table["alpha"] != "", None))
+
+
+def _arms(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean score and seeds of every arm, in the order of the table; no alpha is an empty text."""
+    filled = rows.assign(alpha=rows["alpha"].fillna(""))
+    return filled.groupby(CELL, sort=False).agg(
+        score=("score", "mean"), seeds=("seed", "nunique")
+    ).reset_index()  # fmt: skip
+
+
+def _reference(rows: pd.DataFrame):
+    """The first variant's task alone, else its simplest arm in the largest grouping."""
+    first = _arms(rows[rows["variant"] == rows["variant"].iloc[0]])
+
+    def rank(arm) -> tuple:
+        return (arm.combiner != BASELINE, -len(tasks_of(arm.group)), combiner_rank(arm.combiner))
+
+    return min(first.itertuples(), key=rank)
+
+
+def _preference(arm) -> tuple:
+    return (-round(arm.score, 9), combiner_rank(arm.combiner), len(tasks_of(arm.group)))

@@ -1,0 +1,78 @@
+"""One arm per task out of a whole study."""
+
+from __future__ import annotations
+
+import math
+
+from conftest import as_scores, score_row
+
+from weightwise.analysis.chosen import chosen_arms
+
+
+def arm(variant, group, combiner, values, split="dev", **more):
+    return [
+        score_row("SEN", group, combiner, value, variant=variant, seed=seed, split=split, **more)
+        for seed, value in enumerate(values)
+    ]
+
+
+def chosen(*arms):
+    table = chosen_arms(as_scores([row for one in arms for row in one]))
+    return {row.role: row for row in table.itertuples()}
+
+
+def test_the_best_is_the_highest_mean_on_dev_of_all_variants():
+    found = chosen(
+        arm("first", "SEN", "baseline", [0.4, 0.6]),
+        arm("first", "SEN+PAR", "addition", [0.4, 0.5]),
+        arm("second", "SEN+PAR", "pcgrad", [0.6, 0.5]),
+        # Test scores choose nothing.
+        arm("first", "SEN+PAR", "addition", [0.9, 0.9], split="test"),
+    )
+    assert (found["reference"].variant, found["reference"].combiner) == ("first", "baseline")
+    assert (found["best"].variant, found["best"].combiner) == ("second", "pcgrad")
+    assert found["best"].score == 0.55
+    assert found["best"].seeds == 2
+    assert found["best"].alpha is None
+
+
+def test_an_arm_that_lacks_seeds_is_not_chosen():
+    found = chosen(
+        arm("first", "SEN", "baseline", [0.4, 0.6]),
+        arm("second", "SEN+PAR", "pcgrad", [0.9]),
+    )
+    assert found["best"].combiner == "baseline"
+
+
+def test_of_equals_the_simpler_one_is_chosen():
+    found = chosen(
+        arm("first", "SEN+PAR", "pcgrad", [0.5, 0.5]),
+        arm("first", "SEN+PAR", "addition", [0.5, 0.5]),
+        arm("second", "SEN+PAR", "addition", [0.5, 0.5]),
+    )
+    assert (found["best"].variant, found["best"].combiner) == ("first", "addition")
+
+
+def test_without_single_tasks_the_reference_is_the_simplest_arm_of_the_largest_grouping():
+    found = chosen(
+        arm("first", "SEN+PAR", "addition", [0.5]),
+        arm("first", "SEN+PAR+SIM", "pcgrad", [0.5]),
+        arm("first", "SEN+PAR+SIM", "addition", [0.4]),
+        arm("second", "SEN", "baseline", [0.6]),
+    )
+    assert (found["reference"].group, found["reference"].combiner) == ("SEN+PAR+SIM", "addition")
+
+
+def test_weights_stand_as_the_tasks_own_and_aliases_do_not_count():
+    found = chosen(
+        arm("first", "SEN+PAR", "addition", [0.5]),
+        arm("first", "SEN+PAR", "unitary", [0.6], alpha="0.3"),
+        arm("first", "SEN+PAR", "unitary", [0.7], alpha="0.5", alias_of="addition"),
+    )
+    assert (found["best"].combiner, found["best"].alpha) == ("unitary", "0.3")
+
+
+def test_a_task_without_dev_scores_has_a_reference_only():
+    found = chosen(arm("first", "SEN", "baseline", [None, None], split="test"))
+    assert set(found) == {"reference"}
+    assert math.isnan(found["reference"].score)
