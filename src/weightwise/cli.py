@@ -232,7 +232,7 @@ def analyse(
     """The whole analysis of any table of scores, no training needed."""
     from weightwise.analysis.run import analyse as run_analysis
     from weightwise.analysis.scores import read_scores
-    from weightwise.config.study import ReportConfig
+    from weightwise.config.report import ReportConfig
     from weightwise.figures import build_figures
     from weightwise.report import build_report
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
@@ -13,9 +13,13 @@ from weightwise.analysis.conflicts import recorded_steps
 from weightwise.analysis.confusion import confusions
 from weightwise.analysis.cost_ratios import cost_ratios, timed_steps
 from weightwise.analysis.learning import learning_of_run
+from weightwise.analysis.leave_one_out import LeavingOut, leave_one_out
 from weightwise.analysis.run import analyse
 from weightwise.config.stages import chain_of
+from weightwise.config.training import TrainingConfig
+from weightwise.config.variants import Variant
 from weightwise.grid import Arm, Cell
+from weightwise.published.papers import PAPERS
 from weightwise.runs import StudyRuns
 from weightwise.tables import (
     ArmPredictions,
@@ -24,6 +28,7 @@ from weightwise.tables import (
     Epochs,
     Gramians,
     Learning,
+    LeftOut,
     Predictions,
     Runs,
     Scores,
@@ -70,7 +75,11 @@ def analyse_study(runs: StudyRuns) -> None:
     study, tables = runs.study, runs.layout.tables
     scores = read_table(tables / "scores.parquet", Scores)
     report = study.report
-    found = analyse(scores, tables, confidence=report.confidence, power=report.power)
+    how = PAPERS[report.published].overall if report.published else "mean_mapped"
+    levels = {"confidence": report.confidence, "power": report.power}
+    found = analyse(scores, tables, **levels, overall=how)
+    left = leave_one_out(scores, leaving_out(runs.grid.variants), **levels)
+    write_table(left, LeftOut, tables / "leave_one_out.parquet")
     predictions = _predictions(runs, found["best"], chosen_arms(scores))
     write_table(predictions, ArmPredictions, tables / "predictions.parquet")
     write_table(_learning(runs), Learning, tables / "learning.parquet")
@@ -83,6 +92,28 @@ def analyse_study(runs: StudyRuns) -> None:
     told["cost_ratios"] = cost_ratios(costs, report.confidence)
     for name, schema in gradients.SCHEMAS.items():
         write_table(told[name], schema, tables / f"{name}.parquet")
+
+
+def leaving_out(variants: Mapping[str, Variant]) -> list[LeavingOut]:
+    """The variants that train the encoder on all tasks of a grouping but one, each with those that
+    are the same with all tasks and with none (`freeze_trunk`)."""
+    found = []
+    for name, one in variants.items():
+        kept = one.training.trunk_tasks
+        if kept is None or one.training.freeze_trunk or not isinstance(one.groupings, tuple):
+            continue
+        everything = one.training.model_copy(update={"trunk_tasks": None})
+        probing = everything.model_copy(update={"freeze_trunk": True, "probe_epochs": 0})
+        full = _trained_so(variants, everything)
+        for group in one.groupings:
+            missing = set(group) - set(kept)
+            if len(missing) == 1 and full is not None:
+                found.append(LeavingOut(name, *missing, full, _trained_so(variants, probing)))
+    return found
+
+
+def _trained_so(variants: Mapping[str, Variant], training: TrainingConfig) -> str | None:
+    return next((name for name, one in variants.items() if one.training == training), None)
 
 
 def own_alpha(arm: Arm, group: tuple[str, ...], task: str) -> str | None:

@@ -21,7 +21,7 @@ from weightwise.stages.definition import stage_definition
 NO_RESULT = {"device", "record_every", "trunk_tasks"}
 """Keys of training that change no result by themselves: a recorded step is the same step to the
 bit, and `head_only` says what `trunk_tasks` means for a run."""
-NOTHING_SAID = {"freeze_trunk", "probe_epochs"}
+NOTHING_SAID = {"freeze_trunk", "probe_epochs", "train_rows"}
 """Keys of training that a definition leaves out at their default: such runs keep their keys."""
 
 
@@ -102,12 +102,13 @@ class Grid:
         """Groupings of a variant, singles first, tasks in the study's order."""
         tasks = list(self.study.tasks)
         chosen = self.variants[variant].groupings
+        alone = self.variants[variant].single_tasks
         if isinstance(chosen, tuple):
             ordered = [tuple(t for t in tasks if t in group) for group in chosen]
-            singles = [(t,) for t in tasks if any(t in group for group in ordered)]
-            return tuple(dict.fromkeys([*singles, *ordered]))
+            singles = [(t,) for t in tasks if alone and any(t in group for group in ordered)]
+            return tuple(sorted(dict.fromkeys([*singles, *ordered]), key=lambda g: len(g) > 1))
         largest = 2 if chosen == "pairs" else chosen.up_to
-        sizes = range(1, min(largest, len(tasks)) + 1)
+        sizes = range(1 if alone else 2, min(largest, len(tasks)) + 1)
         return tuple(g for size in sizes for g in itertools.combinations(tasks, size))
 
     def arms(self, group: tuple[str, ...], variant: str) -> tuple[Arm, ...]:
@@ -246,7 +247,7 @@ def _training_definition(training: TrainingConfig) -> dict[str, Any]:
     stands beside."""
     default = TrainingConfig()
     unsaid = {key for key in NOTHING_SAID if getattr(training, key) == getattr(default, key)}
-    if unsaid == NOTHING_SAID:
+    if {"freeze_trunk", "probe_epochs"} <= unsaid:
         unsaid.add("probe_learning_rate")
     return training.model_dump(mode="json", exclude=NO_RESULT | unsaid | {"start"})
 

@@ -49,7 +49,11 @@ class StudyRuns:
     def epoch_lengths(self, run: Cell) -> dict[str, int]:
         """Examples of each of the run's tasks in an epoch; the whole study's data decide them."""
         training = self.grid.training(run.variant)
-        sizes = {task: facts["rows"]["train"] for task, facts in self.facts.items()}
+        most = training.train_rows or {}
+        sizes = {
+            task: min(facts["rows"]["train"], most.get(task, facts["rows"]["train"]))
+            for task, facts in self.facts.items()
+        }
         lengths = epoch_lengths(training.schedule, sizes, training.examples_per_epoch)
         return {task: lengths[task] for task in run.group}
 

@@ -44,6 +44,7 @@ class WorkflowStudy:
         "overall",
         "noise",
         "comparisons",
+        "leave_one_out",
         "confusions",
         "predictions",
         "conflicts",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from weightwise.analysis.best import best_arms, wanted_cells
-from weightwise.analysis.comparisons import compare_variants
+from weightwise.analysis.comparisons import HowOverall, compare_variants
 from weightwise.analysis.confusion import confusions
 from weightwise.analysis.intervals import summarise_arms
 from weightwise.analysis.labels import ordered
@@ -57,13 +57,15 @@ def analyse(
     classes: Mapping[str, Sequence[str]] | None = None,
     confidence: float = 0.95,
     power: float = 0.8,
+    overall: HowOverall = "mean_mapped",
 ) -> dict[str, pd.DataFrame]:
     """Compute all tables of SPEC section 8 and write each to `out/<name>.parquet`.
 
     `predictions` (`tables.ArmPredictions`) with `classes`, the class names of every class task,
     give the confusion matrices; without them that table is empty. `best.wanted_cells` says which
-    predictions are worth passing. Equal input gives equal bytes; tasks, groupings and
-    variants keep the order in which the scores first name them.
+    predictions are worth passing. `overall` says by which overall score variants are compared.
+    Equal input gives equal bytes; tasks, groupings and variants keep the order in which the scores
+    first name them.
 
     Raises:
         UserError: a table breaks its schema, a cell stands twice, a prediction is no class, or
@@ -79,7 +81,7 @@ def analyse(
     tables["best"] = best_arms(tables["arms"])
     tables["overall"] = overall_scores(tables["scores"], confidence)
     tables["noise"] = noise_floor(tables["scores"])
-    tables["comparisons"] = compare_variants(tables["scores"], confidence, power)
+    tables["comparisons"] = compare_variants(tables["scores"], confidence, power, overall)
     tables["confusions"] = empty(Confusions)
     if predictions is not None and classes:
         sizes = {task: len(names) for task, names in classes.items()}

@@ -11,13 +11,13 @@ from weightwise.config.tasks import COSINE_LOSSES, LARGEST_LABEL_CLASSES, TaskCo
 from weightwise.config.training import TrainingConfig
 
 # The swept keys that the rules below read.
-READ = ("pair", "decoder", "similarity_loss")
+READ = ("pair", "decoder", "similarity_loss", "head", "freeze_trunk")
 
 
 def refuse_misfits(
     tasks: Mapping[str, TaskConfig], training: TrainingConfig, sweep: Mapping[str, tuple[Any, ...]]
 ) -> None:
-    """Refuse pairing, decoder and loss that do not fit each other, naming task, keys and remedy.
+    """Refuse pairing, decoder, loss and head that do not fit, naming task, keys and remedy.
 
     Args:
         tasks: the study's tasks.
@@ -26,11 +26,15 @@ def refuse_misfits(
 
     Raises:
         ValueError: a task's loss cannot be computed in one of the variants, or its own decoder
-            would be used in none of them; `smart` is swept, or names an unknown task.
+            would be used in none of them; a head that learns nothing would train the encoder; a
+            group of keys is swept, or `smart` names an unknown task.
     """
-    if "smart" in sweep:
-        # A variant is named by its swept values, and a mapping is no name.
-        raise ValueError("sweep: `smart` is a group of keys and cannot be swept; give it in `arms`")
+    for key in ("smart", "train_rows"):
+        if key in sweep:
+            # A variant is named by its swept values, and a mapping is no name.
+            raise ValueError(
+                f"sweep: `{key}` is a group of keys and cannot be swept; give it in `arms`"
+            )
     for name in (training.smart and training.smart.tasks) or ():
         if name not in tasks:
             raise ValueError(
@@ -40,8 +44,13 @@ def refuse_misfits(
         pairs = {task.pair} if task.pair else {training.pair, *sweep.get("pair", ())}
         if task.decoder not in (None, "concatenate") and pairs == {"joint"}:
             raise ValueError(f"tasks.{name}: decoder '{task.decoder}' needs `pair: siamese`")
-        if task.kind == "regression":
-            for variant, chosen in _variants(training, sweep):
+        for variant, chosen in _variants(training, sweep):
+            if (task.head or chosen.head) == "chance" and not chosen.freeze_trunk:
+                raise ValueError(
+                    f"tasks.{name}: head 'chance' reads no text, so it has nothing to teach the "
+                    f"encoder; set `freeze_trunk: true`{variant}"
+                )
+            if task.kind == "regression":
                 problem = _loss_problem(task, chosen)
                 if problem:
                     raise ValueError(f"tasks.{name}: {problem}{variant}")

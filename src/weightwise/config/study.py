@@ -17,6 +17,7 @@ from pydantic import (
 from weightwise.combine import COMBINERS, read_combiner
 from weightwise.config.base import Name, Strict, nearest
 from weightwise.config.combinations import refuse_groupings, refuse_misfits, refuse_repeats
+from weightwise.config.report import ReportConfig, refuse_counterparts
 from weightwise.config.sources import EncoderConfig
 from weightwise.config.stages import StageConfig, refuse_broken_chains
 from weightwise.config.tasks import TaskConfig
@@ -76,21 +77,6 @@ class UpTo(Strict):
     """Largest number of tasks in a grouping."""
 
 
-class ReportConfig(Strict):
-    """What the report says and beside which published tables."""
-
-    title: str | None = None
-    """Heading; null: made from the study's name."""
-    introduction: str | None = None
-    """A paragraph of plain text under the heading."""
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    """Confidence of all intervals; 1 - confidence is the family-wise error after Holm."""
-    power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
-    """Power assumed when the report says how many seeds would be needed."""
-    published: Literal["pairing", "gradattention"] | None = None
-    """Published tables that are set beside ours (tasks are matched by name)."""
-
-
 class StudyConfig(Strict):
     """One study. Everything that weightwise does follows from this model."""
 
@@ -104,7 +90,11 @@ class StudyConfig(Strict):
     """The tasks, by name. Their order is the order inside every grouping."""
     groupings: Literal["pairs"] | UpTo | tuple[tuple[Name, ...], ...] = "pairs"
     """`pairs`: all singles and all pairs. `{up_to: k}`: all groupings up to k tasks. Or a list of
-    lists of task names. Single tasks of any grouping are always run: they are the baselines."""
+    lists of task names."""
+    single_tasks: bool = True
+    """Every task of a grouping is trained alone, too: the baseline of relative changes. false: only
+    what `groupings` lists; arms are then compared with the first one, and changes in per cent have
+    nothing to start from."""
     combiners: tuple[Combiner, ...] = ("addition", "unitary", "pcgrad")
     """How the gradients of a grouping become one: `NAME` or `NAME(key=value)`, such as
     `cagrad(c=0.5)` or `torchjd:UPGrad`; docs/combiners.md holds them all."""
@@ -127,8 +117,8 @@ class StudyConfig(Strict):
     sweep: dict[str, tuple[Any, ...]] = Field(default={})
     """Training keys with several values each; the study is run for every combination."""
     arms: dict[Name, dict[str, Any]] = Field(default={})
-    """Named arms: overrides of training keys, of `combiners` and of `groupings`. The study is run
-    for each of them; the first one is what the report compares the others with."""
+    """Named arms: overrides of training keys, of `combiners`, `groupings` and `single_tasks`. The
+    study is run for each of them; the first one is what the report compares the others with."""
     threads: Annotated[int, Field(ge=1)] = 1
     """CPU threads of one run. Two runs of one thread are faster than one of two."""
     runs_per_job: Annotated[int, Field(ge=1)] = 1
@@ -195,7 +185,7 @@ class StudyConfig(Strict):
                 raise ValueError(f"combiner '{text}' needs `alphas`")
         if "default" in self.arms:
             raise ValueError("arms: an arm cannot be called 'default'; choose another name")
-        variants(self)
+        refuse_counterparts(self.report, list(variants(self)))
         if Decimal(self.simplex_step) == 0 or Decimal(1) % Decimal(self.simplex_step) != 0:
             raise ValueError("simplex_step must divide 1, such as 0.25 or 0.2")
         return self

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from weightwise.config.base import Strict
 from weightwise.config.sources import DataConfig
 
-Head = Literal["hidden", "linear", "tanh2"]
+Head = Literal["hidden", "linear", "tanh2", "chance"]
 Representation = Literal["cls", "pooler", "mean"]
 Pairing = Literal["joint", "siamese"]
 Decoder = Literal["concatenate", "product", "cosine"]

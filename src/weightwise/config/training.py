@@ -24,6 +24,8 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 # Schedules by what makes a step (SPEC section 3).
 ALL_TASKS_A_STEP = ("min_size", "max_size")
 ONE_TASK_A_STEP = ("round_robin", "sequential", "rotating", "weakest_last")
+SHARED_LENGTH = ("min_size", "max_size", "round_robin")
+"""Schedules in which every task has as many examples in an epoch as the smallest or largest has."""
 Schedule = Literal["min_size", "max_size", "round_robin", "sequential", "rotating", "weakest_last"]
 
 
@@ -89,6 +91,9 @@ class TrainingConfig(OptimiserConfig):
     """With one task a step: end every epoch with a PCGrad step on the last batch of every task."""
     examples_per_epoch: Annotated[int, Field(ge=1)] | None = None
     """Cut an epoch to so many examples of each task; null: as the schedule says."""
+    train_rows: dict[Name, Annotated[int, Field(ge=1)]] | None = None
+    """Train on so many of a task's training rows, such as `{PAR: 8000}`, drawn once for all seeds;
+    where there are fewer, on all. Tasks that are not named, and null: all rows."""
     trunk_tasks: tuple[Name, ...] | None = None
     """Tasks that train the encoder; null: all of them. The others train their heads on
     what it makes of their texts, and leave it alone (simcse's leave-one-out)."""
@@ -119,7 +124,9 @@ class TrainingConfig(OptimiserConfig):
     """Dropout in the encoder; null: the checkpoint's own."""
     head: Head = "hidden"
     """`hidden`: dropout, linear, ReLU, dropout, linear (pairing). `linear`: dropout, linear.
-    `tanh2`: dropout, linear, tanh, linear (gradattention)."""
+    `tanh2`: dropout, linear, tanh, linear (gradattention). `chance`: reads no text and learns
+    nothing (bertram's first row): the most frequent class of the training labels, or a number drawn
+    from the label range; it needs `freeze_trunk: true`."""
     representation: Representation = "cls"
     """`cls`: first token. `mean`: mean over real tokens. `pooler`: BERT's pooler."""
     pair: Pairing = "joint"
@@ -153,12 +160,16 @@ class TrainingConfig(OptimiserConfig):
 
     def meant_for(self, group: Iterable[str]) -> TrainingConfig:
         """The same for a run of these tasks: without SMART where none of them has it, and with the
-        names of those that have. Two runs that it makes equal are one."""
-        if self.smart is None:
-            return self
-        chosen = tuple(t for t in group if self.smart.tasks is None or t in self.smart.tasks)
-        smart = self.smart.model_copy(update={"tasks": chosen}) if chosen else None
-        return self.model_copy(update={"smart": smart})
+        names of those that have; without the `train_rows` that mean nothing to it. Two runs that it
+        makes equal are one."""
+        group, smart, rows = tuple(group), self.smart, self.train_rows
+        if smart is not None:
+            chosen = tuple(t for t in group if smart.tasks is None or t in smart.tasks)
+            smart = smart.model_copy(update={"tasks": chosen}) if chosen else None
+        # In a schedule of shared length the sizes of all tasks decide the epoch's.
+        if rows is not None and self.schedule not in SHARED_LENGTH:
+            rows = {task: rows[task] for task in group if task in rows} or None
+        return self.model_copy(update={"smart": smart, "train_rows": rows})
 
     @model_validator(mode="after")
     def _surgery_is_for_one_task_a_step(self) -> TrainingConfig:

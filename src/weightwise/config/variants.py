@@ -20,16 +20,18 @@ if TYPE_CHECKING:
 
 DEFAULT_VARIANT = "default"
 # Keys of the study that an arm can override beside those of training.
-STUDY_KEYS = ("combiners", "groupings")
+STUDY_KEYS = ("combiners", "groupings", "single_tasks")
 
 
 @dataclass(frozen=True)
 class Variant:
-    """The training keys of a variant, and the combiners and groupings that are run with them."""
+    """The training keys of a variant, the combiners and groupings that are run with them, and
+    whether their tasks are trained alone, too."""
 
     training: TrainingConfig
     combiners: tuple[str, ...]
     groupings: Any
+    single_tasks: bool = True
 
 
 def variants(study: StudyConfig) -> dict[str, Variant]:
@@ -82,6 +84,7 @@ def _variant(
         training,
         checked.get("combiners", study.combiners),
         checked.get("groupings", study.groupings),
+        checked.get("single_tasks", study.single_tasks),
     )
 
 
@@ -100,10 +103,18 @@ def _refuse(study: StudyConfig, variant: Variant, where: str) -> None:
             refuse_repeats(variant.combiners)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None
-    for task in training.trunk_tasks or ():
-        if task not in study.tasks:
+    for key in ("trunk_tasks", "train_rows"):
+        for task in getattr(training, key) or ():
+            if task not in study.tasks:
+                raise ValueError(
+                    f"{where}: {key}: unknown task '{task}'; {nearest(task, list(study.tasks))}"
+                )
+    if not variant.single_tasks and not isinstance(variant.groupings, tuple):
+        largest = 2 if variant.groupings == "pairs" else variant.groupings.up_to
+        if min(largest, len(study.tasks)) < 2:
             raise ValueError(
-                f"{where}: trunk_tasks: unknown task '{task}'; {nearest(task, list(study.tasks))}"
+                f"{where}: `single_tasks: false` leaves nothing to run; give larger `groupings`, "
+                "or list the single tasks in `groupings`"
             )
     for text in variant.combiners:
         kind = read_combiner(text).type

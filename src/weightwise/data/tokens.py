@@ -50,6 +50,23 @@ class TokenisedSplit:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def take(self, positions: np.ndarray) -> TokenisedSplit:
+        """The rows at these positions [n], in their order."""
+        a, a_offsets = _take(self.a, self.a_offsets, positions)
+        b, b_offsets = None, None
+        if self.b is not None:
+            b, b_offsets = _take(self.b, self.b_offsets, positions)
+        return TokenisedSplit(
+            a, a_offsets, b, b_offsets, self.labels[positions], self.rows[positions]
+        )
+
+
+def _take(ids: np.ndarray, offsets: np.ndarray, positions: np.ndarray) -> tuple:
+    """Ragged ids and offsets of the rows at these positions."""
+    parts = [ids[offsets[i] : offsets[i + 1]] for i in positions]
+    lengths = [len(part) for part in parts]
+    return np.concatenate(parts), np.concatenate(([0], np.cumsum(lengths))).astype(offsets.dtype)
+
 
 def load_tokenizer(folder: Path) -> tuple[Tokenizer, SpecialTokens]:
     """The tokenizer of a checkpoint folder: `tokenizer.json`, else WordPiece from `vocab.txt`.
@@ -137,7 +154,6 @@ def tokenise(examples: Path, encoder: Path, out: Path) -> dict:
         "unknown_share": unknowns / total,
         "longest": longest,
         "checksum": _checksum(table),
-        "train_mean": float(frame.loc[frame["split"] == "train", "label"].mean()),
     }
     metadata = {b"weightwise": json.dumps(facts, sort_keys=True).encode()}
     with replacing(out) as temporary:

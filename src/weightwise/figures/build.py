@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from weightwise.config import StudyConfig
-from weightwise.config.study import ReportConfig
+from weightwise.config.report import ReportConfig
 from weightwise.figures import KINDS, style
 from weightwise.figures.drawing import Drawing
 from weightwise.figures.inputs import Inputs, load_inputs

@@ -71,7 +71,8 @@ def in_variant_title(variant: str) -> str:
 
 
 def looked_into(inputs: Inputs, frame: pd.DataFrame, task: str, variant: str, split: str):
-    """Baseline and best arm of every grouping, as (label, rows), where the frame has rows."""
+    """Baseline and best arm of every grouping, as (label, rows), where the frame has rows; in a
+    variant without baselines every arm that it has."""
     rows = of(frame, task, variant, split)
     base = rows[rows["combiner"] == "baseline"]
     arms = []
@@ -83,4 +84,8 @@ def looked_into(inputs: Inputs, frame: pd.DataFrame, task: str, variant: str, sp
             if len(found):
                 label = names.arm_label(choice.combiner, choice.alpha)
                 arms.append((group, label, found))
+    if not inputs.has_baselines(variant):
+        # Without single tasks nothing is the best of a grouping: whatever the tables hold.
+        for (group, *arm), found in rows.groupby(["group", "combiner", "alpha"], dropna=False):
+            arms.append((group, names.arm_label(*arm), found))
     return (base if len(base) else None), arms

@@ -24,7 +24,7 @@ def draw(inputs: Inputs) -> Iterator[Drawing]:
         rows = of(inputs.arms, task, variant, split)
         rows = rows[rows["combiner"] != "baseline"]
         groups = inputs.groups(task, variant)
-        if len(rows) and groups:
+        if len(rows) and groups and inputs.has_baselines(variant):
             yield _heatmap(inputs, rows, task, variant, split, groups)
 
 

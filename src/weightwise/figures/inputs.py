@@ -10,7 +10,7 @@ import pandas as pd
 from weightwise import tables
 from weightwise.analysis.labels import tasks_of
 from weightwise.config import StudyConfig
-from weightwise.config.study import ReportConfig
+from weightwise.config.report import ReportConfig
 from weightwise.errors import UserError
 
 SCHEMAS: dict[str, type[tables.Table]] = {
@@ -23,6 +23,7 @@ SCHEMAS: dict[str, type[tables.Table]] = {
     "overall": tables.Overall,
     "noise": tables.Noise,
     "comparisons": tables.Comparisons,
+    "leave_one_out": tables.LeftOut,
     "confusions": tables.Confusions,
     "predictions": tables.ArmPredictions,
     "learning": tables.Learning,
@@ -50,6 +51,7 @@ class Inputs:
     overall: pd.DataFrame
     noise: pd.DataFrame
     comparisons: pd.DataFrame
+    leave_one_out: pd.DataFrame
     confusions: pd.DataFrame
     predictions: pd.DataFrame
     learning: pd.DataFrame
@@ -87,6 +89,11 @@ class Inputs:
         # A plain name, such as `best` in a leaderboard, is no grouping and compared with nothing.
         groups = [g for g in rows["group"].unique() if task in tasks_of(g)]
         return sorted(groups, key=lambda g: len(tasks_of(g)))
+
+    def has_baselines(self, variant: str) -> bool:
+        """Whether any task was trained alone: without that there are no changes to show, and not
+        even a hole where one is missing."""
+        return bool((in_variant(self.scores, variant)["combiner"] == "baseline").any())
 
     def splits(self, task: str, variant: str) -> list[str]:
         """`dev` and, where it has scores, `test`."""

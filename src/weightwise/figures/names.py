@@ -149,6 +149,12 @@ def interval(low: object, high: object) -> str:
     return "" if DASH in (a, b) else f"{a} to {b} %"
 
 
+def span(low: object, high: object) -> str:
+    """`−0.010 to +0.020` of differences of scores, empty where there is none."""
+    a, b = number(low, 3, signed=True), number(high, 3, signed=True)
+    return "" if DASH in (a, b) else f"{a} to {b}"
+
+
 def sign_of(verdict: object) -> str:
     """The sign of a change that survives correction."""
     return {"gain": GAIN, "loss": LOSS}.get(verdict, "")

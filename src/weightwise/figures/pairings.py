@@ -16,7 +16,7 @@ def draw(inputs: Inputs) -> Iterator[Drawing]:
     """One overview per variant."""
     for variant in inputs.variants:
         best = in_variant(inputs.best, variant)
-        if len(best):
+        if len(best) and inputs.has_baselines(variant):
             yield _figure(inputs, best, variant)
 
 

@@ -18,6 +18,9 @@ from weightwise.model.similarity import (
 )
 
 HEADS = ("hidden", "linear", "tanh2")
+COSINE_SLOPE = 10.0
+"""Of a binary task's first logit over the cosine: a tenth as temperature, as contrastive losses
+have it."""
 
 
 class Head(nn.Module):
@@ -51,7 +54,8 @@ class Head(nn.Module):
             outputs: number of outputs; None, with `cosine` only: the cosine itself.
             p: dropout probability.
             generator: draws the first weights, uniform in +-1/sqrt(width) as `nn.Linear` does.
-            cosine: compare the two sentences of a pair. A single output starts as the cosine.
+            cosine: compare the two sentences of a pair. A single output, a binary task's logit,
+                starts as COSINE_SLOPE * (cosine - 1/2).
         """
         super().__init__()
         if kind not in HEADS:
@@ -71,9 +75,11 @@ class Head(nn.Module):
                     with torch.no_grad():
                         parameter.uniform_(-bound, bound, generator=generator)
         if cosine and outputs == 1:
-            # A drawn sign could teach the encoder that equal sentences are opposites.
-            nn.init.ones_(self.last.weight)
-            nn.init.zeros_(self.last.bias)
+            # A drawn sign could teach the encoder that equal sentences are opposites. A slope of
+            # one would keep all probabilities between 0.27 and 0.73: at fine-tuning rates a single
+            # weight and bias hardly leave where they start, and one class would always win.
+            nn.init.constant_(self.last.weight, COSINE_SLOPE)
+            nn.init.constant_(self.last.bias, -COSINE_SLOPE / 2)
 
     def forward(self, x: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
         """[B, width] -> [B, outputs]; `generator=None`: no dropout.

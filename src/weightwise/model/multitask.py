@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import nn
 from weightwise.config import TaskConfig, TrainingConfig
 from weightwise.data.batches import Batch
 from weightwise.errors import UserError
+from weightwise.model.chance import ChanceHead
 from weightwise.model.checkpoint import load_encoder
 from weightwise.model.heads import Head, Target
 from weightwise.seeding import seed_for
@@ -31,6 +32,7 @@ class MultiTaskModel(nn.Module):
         label_means: dict[str, float],
         study_seed: int,
         seed: int,
+        labels: Mapping[str, np.ndarray] | None = None,
     ):
         """Load the encoder and draw the heads' first weights.
 
@@ -42,6 +44,7 @@ class MultiTaskModel(nn.Module):
             vocabulary, longest: token ids and positions that occur, see `load_encoder`.
             label_means: mean training label of every task, where regression heads start.
             study_seed, seed: a task's head starts the same in every arm with these seeds.
+            labels: training labels [rows] of every task; only the head `chance` reads them.
 
         Raises:
             UserError: the checkpoint does not fit.
@@ -53,7 +56,7 @@ class MultiTaskModel(nn.Module):
         )
         hidden = self.encoder.config.hidden_size
         # No ModuleDict: it refuses names with dots, and names such as "type".
-        self.heads: dict[str, Head] = {}
+        self.heads: dict[str, Head | ChanceHead] = {}
         self.targets: dict[str, Target] = {}
         self.representations: dict[str, str] = {}
         self.pairs: dict[str, str | None] = {}
@@ -65,6 +68,15 @@ class MultiTaskModel(nn.Module):
             # A decoder serves siamese pairs; elsewhere there is one vector and nothing to decode.
             decoder = self.decoders[name] if self.pairs[name] == "siamese" else None
             low, high = task.range or (0.0, 1.0)
+            own_seed = seed_for(study_seed, seed, f"head:{name}")
+            if (task.head or training.head) == "chance":
+                count = len(task.class_names)
+                self._add(
+                    name,
+                    ChanceHead(labels[name], count, low, high, own_seed),
+                    Target(task.kind, "identity", low, high, classes=count),
+                )
+                continue
             target = Target(
                 task.kind,
                 task.output or training.output,
@@ -74,7 +86,7 @@ class MultiTaskModel(nn.Module):
                 decoder == "cosine",
                 len(task.class_names),
             )
-            generator = torch.Generator().manual_seed(seed_for(study_seed, seed, f"head:{name}"))
+            generator = torch.Generator().manual_seed(own_seed)
             head = Head(
                 task.head or training.head,
                 2 * hidden if decoder == "concatenate" else hidden,
@@ -85,13 +97,16 @@ class MultiTaskModel(nn.Module):
                 decoder == "cosine",
             )
             target.start_at(head, label_means[name])
-            self.add_module(f"head_{len(self.heads)}", head)
-            self.heads[name] = head
-            self.targets[name] = target
+            self._add(name, head, target)
         if "pooler" in self.representations.values() and not self.encoder.has_pooler:
             raise UserError(
                 f"{encoder_folder}: the checkpoint has no pooler; use representation cls or mean"
             )
+
+    def _add(self, name: str, head: Head | ChanceHead, target: Target) -> None:
+        self.add_module(f"head_{len(self.heads)}", head)
+        self.heads[name] = head
+        self.targets[name] = target
 
     def trunk_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """Named parameters of the encoder that this run's losses depend on."""
@@ -121,6 +136,8 @@ class MultiTaskModel(nn.Module):
                 the trunk (nor `words`) gets any (SPEC section 6: leave-one-task-out, probing). The
                 outputs are the same, the dropout drawn included; the trunk's graph is not kept.
         """
+        if isinstance(self.heads[task], ChanceHead):
+            return self.heads[task](batch.rows)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not detach):
             hidden = self.encoder(batch.packed, generator, words)
             x = self.encoder.represent(hidden, batch.packed, self.representations[task])

@@ -72,6 +72,11 @@ def published_arms(name: str) -> pd.DataFrame:
     return arms[["table", "arm", "split", *tasks.values(), "overall"]]
 
 
+def printed_arms(name: str) -> list[str]:
+    """Names of the arms of a published table; none where it has its own layout (pairing)."""
+    return list(dict.fromkeys(published_arms(name)["arm"])) if name in published_names() else []
+
+
 def _arms_of_quantities(name: str, printed: pd.DataFrame) -> pd.DataFrame:
     """A paper that prints one model: a quantity per row, those of a table are one arm."""
     rows = []

@@ -8,9 +8,13 @@ from typing import Any
 from weightwise.config import StudyConfig
 from weightwise.figures.inputs import Inputs, in_variant
 from weightwise.grid import Grid
+from weightwise.published import published_arms
 from weightwise.published.papers import PAPERS
 from weightwise.report import beside_arms, beside_pairing
+from weightwise.report.beside_named import beside_named
 from weightwise.report.html import Table
+
+NO_TASK = "No task of this study has the name of one of the paper's (SEN, PAR, SIM)."
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,14 @@ def beside_published(
     if study.report.published is None:
         return None
     paper = PAPERS[study.report.published]
+    if paper.named_arms:
+        return None  # stands once for all variants, see `beside_study`
     if paper.arms is None:
         tasks, cautions, tables = beside_pairing.beside(inputs, variant)
     else:
         tasks, cautions, tables = beside_arms.beside(inputs, variant, paper)
     if not tasks:
-        note = "No task of this study has the name of one of the paper's (SEN, PAR, SIM)."
-        return Beside(paper.citation, [note], [])
+        return Beside(paper.citation, [NO_TASK], [])
     ours = (
         f"How ours differs: the paper {paper.setting}. Ours: "
         f"{_ours(inputs, variant, study, checks, tasks)}. Scores of different encoders and data "
@@ -43,6 +48,28 @@ def beside_published(
         f"{paper.shape}."
     )
     return Beside(paper.citation, [ours, *cautions], [table for table in tables if table])
+
+
+def beside_study(inputs: Inputs, study: StudyConfig, checks: dict[str, Any]) -> Beside | None:
+    """The section of a paper whose arms are whole configurations; None where the study names none.
+
+    Says so where the study has no counterparts, or none of the paper's tasks.
+    """
+    paper = PAPERS[study.report.published] if study.report.published else None
+    if paper is None or not paper.named_arms:
+        return None
+    tasks = [t for t in inputs.tasks() if t in published_arms(paper.arms).columns]
+    if not tasks:
+        return Beside(paper.citation, [NO_TASK], [])
+    ours = (
+        f"How ours differs: the paper {paper.setting}. Ours, but for what an arm changes: "
+        f"{_ours(inputs, inputs.variants[0], study, checks, tasks)}. Scores of different encoders "
+        f"and data are not to be compared with each other; what may be compared is {paper.shape}."
+    )
+    notes = [ours, *paper.cautions]
+    if not study.report.counterparts:
+        notes.append("This study names none of its arms as counterparts (report.counterparts).")
+    return Beside(paper.citation, notes, beside_named(inputs, paper))
 
 
 def _ours(

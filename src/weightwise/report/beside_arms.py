@@ -100,22 +100,22 @@ def _ours(
     arms = [("each task alone", alone)]
     for combiner in sorted(together["combiner"].unique(), key=lambda c: names.arm_key(c, None)):
         arms.append((names.combiner_label(combiner), together[together["combiner"] == combiner]))
-    base = _by_seed(together[together["combiner"] == paper.our_baseline], tasks, paper)
+    base = by_seed(together[together["combiner"] == paper.our_baseline], tasks, paper)
     lines = []
     for label, rows in arms:
-        found = _by_seed(rows, tasks, paper)
+        found = by_seed(rows, tasks, paper)
         if not found.notna().any(axis=None):
             continue
         is_base = label == names.combiner_label(paper.our_baseline)
         line = cells([f"ours: {label}", split])
         for column in found.columns:
-            sub = "" if is_base else _difference(found[column], base[column], inputs.confidence)
+            sub = "" if is_base else difference(found[column], base[column], inputs.confidence)
             line.append(Cell(names.score(float(found[column].mean())), sub))
         lines.append(line)
     return lines
 
 
-def _by_seed(rows: pd.DataFrame, tasks: list[str], paper: Paper) -> pd.DataFrame:
+def by_seed(rows: pd.DataFrame, tasks: list[str], paper: Paper) -> pd.DataFrame:
     """Scores of an arm: a row per seed, a column per task, and the overall score of the seeds that
     have them all."""
     found = rows.pivot_table(index="seed", columns="task", values="score").reindex(columns=tasks)
@@ -129,7 +129,7 @@ def _by_seed(rows: pd.DataFrame, tasks: list[str], paper: Paper) -> pd.DataFrame
     return found.assign(overall=overall)
 
 
-def _difference(values: pd.Series, base: pd.Series, confidence: float) -> str:
+def difference(values: pd.Series, base: pd.Series, confidence: float) -> str:
     """`−0.012 (−0.030 to +0.006)` over the seeds that both have; empty where there is none."""
     differences = (values - base).dropna()
     if not len(differences):

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from weightwise.config import StudyConfig
-from weightwise.config.study import ReportConfig
+from weightwise.config.report import ReportConfig
 from weightwise.errors import UserError
 from weightwise.figures import names
 from weightwise.figures.inputs import Inputs, load_inputs
 from weightwise.files import write_text
+from weightwise.published.papers import PAPERS
 from weightwise.report import data_section, run_section, stage_section, study_tables, verdict
-from weightwise.report.beside import Beside, beside_published
+from weightwise.report.arms_verdict import arms_cards, arms_headline
+from weightwise.report.beside import Beside, beside_published, beside_study
 from weightwise.report.comparison import comparison_tables
 from weightwise.report.gradients_section import GradientsSection, gradients_section
 from weightwise.report.html import Figure, Table, render, svg_source
 from weightwise.report.learning_section import LearningSection, learning_section
+from weightwise.report.left_out import left_out_tables
 from weightwise.report.task_section import TaskSection, task_section
 
 
@@ -29,6 +32,8 @@ class VariantSection:
 
     name: str
     anchor: str
+    compared: bool
+    """Whether tasks were trained alone, so that pairings can be compared with that."""
     headline: str
     cards: list[verdict.Card]
     overview: list[Figure]
@@ -73,6 +78,8 @@ def build_report(
     several = len(inputs.variants) > 1
     sections = [_variant(inputs, v, figures, facts) for v in inputs.variants]
     title = (study.report.title if study else None) or _title(study)
+    published = study.report.published if study else None
+    paper = PAPERS[published] if published else None
     context = {
         "title": title,
         "introduction": (study.report.introduction if study else None) or "",
@@ -84,6 +91,12 @@ def build_report(
         "variants": sections,
         "comparison": study_tables.variants_table(inputs) if several else None,
         "comparisons": comparison_tables(inputs),
+        "arms": bool(study and study.arms and several),
+        "arms_headline": arms_headline(inputs) if several and len(inputs.comparisons) else "",
+        "arms_cards": arms_cards(inputs) if several else [],
+        "beside": beside_study(inputs, study, facts) if study else None,
+        "left_out": left_out_tables(inputs, paper),
+        "overfitting": [f["figure"] for f in figures if f.get("kind") == "overfitting"],
         "facts": run_section.what_was_run(inputs, _encoder(study, facts)),
         "stages": stage_section.stage_table(stages or {}, facts),
         "data": data_section.data_section(facts),
@@ -118,6 +131,7 @@ def _variant(
     return VariantSection(
         name=variant,
         anchor=f"variant{suffix or '-default'}",
+        compared=inputs.has_baselines(variant),
         headline=verdict.headline(inputs, variant),
         cards=verdict.cards(inputs, variant),
         overview=[f["figure"] for f in own if f.get("kind") == "pairings"],

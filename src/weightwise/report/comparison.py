@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from weightwise.analysis.comparisons import OVERALL
+from weightwise.analysis.labels import BASELINE
 from weightwise.figures import names
 from weightwise.figures.inputs import Inputs
 from weightwise.report.html import Cell, Table, table
@@ -11,8 +13,9 @@ from weightwise.report.verdict import number
 
 
 def comparison_tables(inputs: Inputs) -> list[Table]:
-    """One table per split: rows are the arms of groupings of several tasks, then those of single
-    tasks; columns are tasks, each with the score and its difference to the reference."""
+    """One table per split: rows are the arms of groupings of several tasks, then of every variant
+    its tasks trained alone; columns are tasks and the overall score, each with its difference to
+    the reference."""
     found = []
     for split in ("test", "dev"):
         rows = inputs.comparisons[inputs.comparisons["split"] == split]
@@ -22,30 +25,41 @@ def comparison_tables(inputs: Inputs) -> list[Table]:
 
 
 def _table(inputs: Inputs, rows: pd.DataFrame, split: str) -> Table:
-    tasks = [task for task in inputs.tasks() if task in set(rows["task"])]
+    columns = {task: task for task in inputs.tasks() if task in set(rows["task"])}
+    if OVERALL not in columns and OVERALL in set(rows["task"]):
+        columns[OVERALL] = "Overall"
+    alone = rows["group"] == rows["task"]
     lines = []
-    arms = rows[["variant", "group", "combiner"]].drop_duplicates()
-    together = arms[arms["group"].str.contains("+", regex=False)]
-    for arm in (together if len(together) else arms).itertuples():
-        own = rows[
-            (rows["variant"] == arm.variant)
-            & (rows["group"] == arm.group)
-            & (rows["combiner"] == arm.combiner)
-        ]
-        for alpha in own["alpha"].drop_duplicates():
-            chosen = own[own["alpha"].isna() if pd.isna(alpha) else own["alpha"] == alpha]
-            by_task = {row.task: row for row in chosen.itertuples()}
-            label = names.arm_label(arm.combiner, None if pd.isna(alpha) else alpha)
-            first = [Cell(arm.variant), names.group_label(arm.group), label]
-            lines.append(first + [_cell(by_task.get(task)) for task in tasks])
+    for (variant, group, combiner), arm in rows[~alone].groupby(
+        ["variant", "group", "combiner"], sort=False
+    ):
+        for alpha in arm["alpha"].drop_duplicates():
+            chosen = arm[arm["alpha"].isna() if pd.isna(alpha) else arm["alpha"] == alpha]
+            label = names.arm_label(combiner, None if pd.isna(alpha) else alpha)
+            lines.append([variant, names.group_label(group), label, *_cells(chosen, columns)])
+    order = {variant: i for i, variant in enumerate(inputs.variants)}
+    lines.sort(key=lambda line: order[line[0]])
+    for variant, single in rows[alone].groupby("variant", sort=False):
+        first = [variant, "each task alone", names.combiner_label(BASELINE)]
+        lines.append([*first, *_cells(single, columns)])
     note = (
         f"Mean score over seeds and, in brackets, its difference to the reference, the first "
         f"variant's simplest arm in that grouping. {names.GAIN} and {names.LOSS}: the interval of "
         "the paired differences excludes zero after Holm's correction over all arms of the task."
     )
+    if columns.get(OVERALL) == "Overall":
+        mapped = (rows.loc[rows["task"] == OVERALL, "metric"] == "mean_mapped").all()
+        note += " Overall: the mean over the tasks"
+        note += ", Pearson's r as (r + 1) / 2." if mapped else "."
     if split == "dev":
         note += " Optimistic: epochs are chosen on dev."
-    return table(f"Named arms on {split}", ["Arm", "Grouping", "Combiner", *tasks], lines, note)
+    head = ["Arm", "Grouping", "Combiner", *columns.values()]
+    return table(f"Named arms on {split}", head, lines, note, stacked=True)
+
+
+def _cells(rows: pd.DataFrame, columns: dict[str, str]) -> list[Cell]:
+    by_task = {row.task: row for row in rows.itertuples()}
+    return [_cell(by_task.get(task)) for task in columns]
 
 
 def _cell(row) -> Cell:
@@ -53,10 +67,8 @@ def _cell(row) -> Cell:
         return Cell(names.DASH)
     if row.verdict == "reference":
         return Cell(names.score(row.score), "reference", "muted")
-    difference = f"({row.difference:+.3f})" if number(row.difference) else ""
+    known = number(row.difference)
+    difference = f"({names.number(row.difference, 3, signed=True)})" if known else ""
     sign = names.sign_of(row.verdict)
-    interval = ""
-    if number(row.low) and number(row.high):
-        interval = f"{row.low:+.3f} to {row.high:+.3f}"
     text = f"{names.score(row.score)} {difference} {sign}".strip()
-    return Cell(text, interval or row.verdict, row.verdict if sign else "")
+    return Cell(text, names.span(row.low, row.high) or row.verdict, row.verdict if sign else "")

@@ -35,6 +35,8 @@ class Table:
     rows: list[list[Cell]]
     note: str = ""
     numeric: bool = True
+    stacked: bool = False
+    """The smaller lines stand below their cells' texts, for tables of many columns."""
 
     def __bool__(self) -> bool:
         return bool(self.rows)
@@ -64,9 +66,10 @@ def table(
     rows: Sequence[Sequence[object]],
     note: str = "",
     numeric: bool = True,
+    stacked: bool = False,
 ) -> Table:
     """A table with one line of headings."""
-    return Table(caption, [cells(head)], [cells(row) for row in rows], note, numeric)
+    return Table(caption, [cells(head)], [cells(row) for row in rows], note, numeric, stacked)
 
 
 def svg_source(path: Path) -> Markup:

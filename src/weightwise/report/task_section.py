@@ -66,7 +66,7 @@ def task_section(
         folded: list[Table] = []
         if kind == "absolute":
             tables = [absolute(inputs, task, variant, split) for split in splits]
-        elif kind == "forest":
+        elif kind == "forest" and inputs.has_baselines(variant):
             folded = [every_arm(inputs, task, variant, split) for split in splits]
         elif kind == "regression":
             tables = [fits(inputs, task, variant)]

@@ -57,6 +57,7 @@ class Arms(Table):
 
 class Comparisons(Table):
     """Every variant against the first one (`comparisons.parquet`); see Arms for what is the same.
+    The task `overall` is the overall score of an arm's tasks.
 
     `difference` is that of the scores, paired by seed.
     """
@@ -81,6 +82,16 @@ class Comparisons(Table):
     seeds_needed: Series[float] = pa.Field(nullable=True, ge=2)
     verdict: Series[str] = pa.Field(isin=VERDICTS)
     undefined: Series[str] = pa.Field(nullable=True)
+
+
+class LeftOut(Comparisons):
+    """Leave-one-task-out (`leave_one_out.parquet`): a row per measured and left-out task."""
+
+    left_out: Series[str] = pa.Field(description="the task that does not train the encoder")
+    reference: Series[str] = pa.Field(
+        nullable=True,
+        description="variant it is compared with: probing for the left-out task, else all",
+    )
 
 
 class Regressions(Table):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from weightwise.config import StudyConfig, TrainingConfig
 from weightwise.data import tokens
@@ -14,6 +15,7 @@ from weightwise.grid import Cell
 from weightwise.layout import Layout
 from weightwise.model.multitask import MultiTaskModel
 from weightwise.runs import StudyRuns
+from weightwise.seeding import numpy_generator
 from weightwise.train.device import choose_bf16, choose_device
 from weightwise.train.loop import RunInputs
 
@@ -31,6 +33,7 @@ class Prepared(StudyRuns):
         """
         super().__init__(study, layout)
         self._batches: dict[tuple, list[Batch]] = {}
+        self._drawn: dict[tuple[str, int], TokenisedSplit] = {}
 
     @cached_property
     def splits(self) -> dict[str, dict[str, TokenisedSplit]]:
@@ -58,11 +61,33 @@ class Prepared(StudyRuns):
             self.vocabulary,
         )
 
-    def scoring(self, task: str, split: str, framing: Framing, device) -> list[Batch]:
-        """Batches of a split for scoring, made once."""
-        key = (task, split, framing.pair, str(device))
+    def training_rows(self, task: str, most: int | None) -> TokenisedSplit:
+        """The task's training split, or `most` rows of it (`training.train_rows`), drawn once;
+        a smaller number is part of a larger one."""
+        whole = self.splits[task]["train"]
+        if most is None or most >= len(whole):
+            return whole
+        if (task, most) not in self._drawn:
+            order = numpy_generator(self.study.study_seed, 0, f"train_rows:{task}").permutation(
+                len(whole)
+            )
+            if self.study.tasks[task].data.balance:
+                # Every class in turn, so that as many of each are taken, to a row.
+                turn = pd.Series(whole.labels[order]).groupby(whole.labels[order]).cumcount()
+                order = order[np.argsort(turn, kind="stable")]
+            self._drawn[task, most] = whole.take(np.sort(order[:most]))
+        return self._drawn[task, most]
+
+    def scoring(
+        self, task: str, split: str, framing: Framing, device, most: int | None = None
+    ) -> list[Batch]:
+        """Batches of a split for scoring, made once; of train those of `training_rows`."""
+        key = (task, split, framing.pair, str(device), most if split == "train" else None)
         if key not in self._batches:
-            batches = scoring_batches(self.splits[task][split], framing, SCORING_SEQUENCES)
+            rows = self.splits[task][split]
+            if split == "train":
+                rows = self.training_rows(task, most)
+            batches = scoring_batches(rows, framing, SCORING_SEQUENCES)
             self._batches[key] = [b.to(device) for b in batches]
         return self._batches[key]
 
@@ -75,6 +100,7 @@ class Prepared(StudyRuns):
         ranked = training.schedule == "weakest_last" and len(run.group) > 1
         splits = ("train", "dev", "test") if ranked else ("dev", "test")
         framing = {task: self.framing(task, training) for task in run.group}
+        most = training.train_rows or {}
         return RunInputs(
             tasks={task: self.study.tasks[task] for task in run.group},
             training=training,
@@ -83,10 +109,10 @@ class Prepared(StudyRuns):
             seed=run.seed,
             study_seed=self.study.study_seed,
             epoch_lengths=self.epoch_lengths(run),
-            train={task: self.splits[task]["train"] for task in run.group},
+            train={task: self.training_rows(task, most.get(task)) for task in run.group},
             framing=framing,
             scoring={
-                (task, split): self.scoring(task, split, framing[task], device)
+                (task, split): self.scoring(task, split, framing[task], device, most.get(task))
                 for task in run.group
                 for split in splits
                 if split in self.splits[task]
@@ -107,8 +133,9 @@ class Prepared(StudyRuns):
             layers,
             self.vocabulary,
             self.study.encoder.max_length,
-            {task: self.facts[task]["train_mean"] for task in run.group},
+            {task: float(inputs.train[task].labels.mean()) for task in run.group},
             inputs.study_seed,
             inputs.seed,
+            {task: split.labels for task, split in inputs.train.items()},
         )
         return model.to(inputs.device)

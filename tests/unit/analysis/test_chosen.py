@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import math
 
-from conftest import as_scores, score_row
+import pytest
 
 from weightwise.analysis.chosen import chosen_arms
 
 
 def arm(variant, group, combiner, values, split="dev", **more):
     return [
-        score_row("SEN", group, combiner, value, variant=variant, seed=seed, split=split, **more)
+        (group, combiner, value, more | {"variant": variant, "seed": seed, "split": split})
         for seed, value in enumerate(values)
     ]
 
 
-def chosen(*arms):
-    table = chosen_arms(as_scores([row for one in arms for row in one]))
-    return {row.role: row for row in table.itertuples()}
+@pytest.fixture
+def chosen(row, scores):
+    """`chosen(*arms)` -> the rows of the table by role."""
+
+    def choose(*arms):
+        rows = [row("SEN", *cell, **more) for one in arms for *cell, more in one]
+        return {found.role: found for found in chosen_arms(scores(rows)).itertuples()}
+
+    return choose
 
 
-def test_the_best_is_the_highest_mean_on_dev_of_all_variants():
+def test_the_best_is_the_highest_mean_on_dev_of_all_variants(chosen):
     found = chosen(
         arm("first", "SEN", "baseline", [0.4, 0.6]),
         arm("first", "SEN+PAR", "addition", [0.4, 0.5]),
@@ -36,7 +42,7 @@ def test_the_best_is_the_highest_mean_on_dev_of_all_variants():
     assert found["best"].alpha is None
 
 
-def test_an_arm_that_lacks_seeds_is_not_chosen():
+def test_an_arm_that_lacks_seeds_is_not_chosen(chosen):
     found = chosen(
         arm("first", "SEN", "baseline", [0.4, 0.6]),
         arm("second", "SEN+PAR", "pcgrad", [0.9]),
@@ -44,7 +50,7 @@ def test_an_arm_that_lacks_seeds_is_not_chosen():
     assert found["best"].combiner == "baseline"
 
 
-def test_of_equals_the_simpler_one_is_chosen():
+def test_of_equals_the_simpler_one_is_chosen(chosen):
     found = chosen(
         arm("first", "SEN+PAR", "pcgrad", [0.5, 0.5]),
         arm("first", "SEN+PAR", "addition", [0.5, 0.5]),
@@ -53,7 +59,7 @@ def test_of_equals_the_simpler_one_is_chosen():
     assert (found["best"].variant, found["best"].combiner) == ("first", "addition")
 
 
-def test_without_single_tasks_the_reference_is_the_simplest_arm_of_the_largest_grouping():
+def test_without_single_tasks_the_reference_is_the_simplest_arm_of_the_largest_grouping(chosen):
     found = chosen(
         arm("first", "SEN+PAR", "addition", [0.5]),
         arm("first", "SEN+PAR+SIM", "pcgrad", [0.5]),
@@ -63,7 +69,7 @@ def test_without_single_tasks_the_reference_is_the_simplest_arm_of_the_largest_g
     assert (found["reference"].group, found["reference"].combiner) == ("SEN+PAR+SIM", "addition")
 
 
-def test_weights_stand_as_the_tasks_own_and_aliases_do_not_count():
+def test_weights_stand_as_the_tasks_own_and_aliases_do_not_count(chosen):
     found = chosen(
         arm("first", "SEN+PAR", "addition", [0.5]),
         arm("first", "SEN+PAR", "unitary", [0.6], alpha="0.3"),
@@ -72,7 +78,7 @@ def test_weights_stand_as_the_tasks_own_and_aliases_do_not_count():
     assert (found["best"].combiner, found["best"].alpha) == ("unitary", "0.3")
 
 
-def test_a_task_without_dev_scores_has_a_reference_only():
+def test_a_task_without_dev_scores_has_a_reference_only(chosen):
     found = chosen(arm("first", "SEN", "baseline", [None, None], split="test"))
     assert set(found) == {"reference"}
     assert math.isnan(found["reference"].score)

@@ -112,7 +112,6 @@ def test_facts_come_from_the_footer(examples, checkpoint, tmp_path):
     assert facts(tmp_path / "out") == told
     assert told["rows"] == {"train": 2, "dev": 1, "test": 1}
     assert told["longest"] == 60
-    assert told["train_mean"] == 0.75
     assert told["special"] == [CLS, SEP]
     assert not list(tmp_path.glob("*.partial"))
 

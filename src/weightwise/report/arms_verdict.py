@@ -1,0 +1,115 @@
+"""The answer that stands first in a study of named arms: per task the best arm, and whether it is
+better than the reference."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from weightwise.analysis.comparisons import OVERALL
+from weightwise.figures import names
+from weightwise.figures.inputs import Inputs
+from weightwise.report.verdict import BADGES, Card, number
+
+ANCHOR = "named-arms"
+
+
+def arms_headline(inputs: Inputs) -> str:
+    """Which gains and losses to the first arm survive correction, in one paragraph."""
+    rows = inputs.comparisons
+    rows = rows[rows["split"] == _judge(inputs)]
+    reference = inputs.variants[0]
+    compared = rows[rows["verdict"] != "reference"]
+    if (compared["verdict"] == "one seed").all():
+        return (
+            f"One seed was run, so no interval exists and no arm can be called better than "
+            f"“{reference}”; run more seeds before believing a difference."
+        )
+    parts = []
+    for verdict, word in (("gain", "better"), ("loss", "worse")):
+        told = []
+        for task in _columns(inputs):
+            own = compared[(compared["task"] == task) & (compared["verdict"] == verdict)]
+            arms = list(dict.fromkeys(own["variant"]))
+            if arms:
+                name = "the overall score" if task == OVERALL else task
+                told.append(f"for {name} {', '.join(arms)}")
+        if told:
+            parts.append(f"{word} than “{reference}”: {'; '.join(told)}")
+    if not parts:
+        return (
+            f"No evidence yet that any arm differs from “{reference}”: no difference survives the "
+            "correction for the number of arms compared."
+        )
+    split = _judge(inputs)
+    text = f"On {split}, after correction, " + ". After correction ".join(parts) + "."
+    if not any(part.startswith("better") for part in parts):
+        text += f" No arm's gain over “{reference}” survives."
+    return text
+
+
+def arms_cards(inputs: Inputs) -> list[Card]:
+    """One card per task, and one for the overall score."""
+    made = []
+    for task in _columns(inputs):
+        rows = inputs.comparisons[inputs.comparisons["task"] == task]
+        # Where tasks were trained alone, too, their variant's section tells what that is worth.
+        together = rows[rows["group"] != rows["task"]]
+        rows = together if len(together) else rows
+        dev = rows[(rows["split"] == "dev") & rows["score"].notna()]
+        if len(dev):
+            # Of equals the first, as the study lists them.
+            made.append(_card(inputs, task, rows, dev.loc[dev["score"].idxmax()]))
+    return made
+
+
+def _card(inputs: Inputs, task: str, rows: pd.DataFrame, best: pd.Series) -> Card:
+    reference = rows[(rows["split"] == "dev") & (rows["verdict"] == "reference")].iloc[0]
+    judged, split = best, "dev"
+    same = (rows["split"] == "test") & (rows["variant"] == best["variant"])
+    same &= (rows["group"] == best["group"]) & (rows["combiner"] == best["combiner"])
+    same &= rows["alpha"].fillna("") == (best["alpha"] if names.is_text(best["alpha"]) else "")
+    if same.any() and rows[same]["score"].notna().any():
+        judged, split = rows[same].iloc[0], "test"
+    title = "Overall score" if task == OVERALL else inputs.title(task)
+    verdict = judged["verdict"]
+    if best["verdict"] == "reference":
+        advice = f"No arm was better on dev than “{reference['variant']}”, the reference."
+    else:
+        advice = f"Best on dev: “{best['variant']}”."
+    facts = [f"{names.score(best['score'])} on dev (optimistic: selected on dev)"]
+    if split == "test":
+        facts.append(f"{names.score(judged['score'])} on test")
+    if verdict != "reference" and number(judged["difference"]):
+        ends = names.span(judged["adjusted_low"], judged["adjusted_high"])
+        facts.append(
+            f"{names.number(judged['difference'], 3, signed=True)} to “{reference['variant']}” on "
+            f"{split}" + (f" ({ends}, adjusted)" if ends else "")
+        )
+    if verdict == "no evidence yet" and number(judged["seeds_needed"]):
+        facts.append(
+            f"about {int(judged['seeds_needed']):,} seeds would be needed to show a difference of "
+            f"this size ({int(judged['seeds'])} were run)"
+        )
+    return Card(
+        task=title if task == OVERALL else task,
+        title=title,
+        anchor=ANCHOR,
+        look=verdict if verdict in ("gain", "loss") else "muted",
+        badge="the reference" if verdict == "reference" else BADGES.get(verdict, verdict),
+        advice=advice,
+        facts=facts,
+        evidence="",
+    )
+
+
+def _columns(inputs: Inputs) -> list[str]:
+    """Tasks in the study's order, then the overall score."""
+    known = set(inputs.comparisons["task"])
+    tasks = [task for task in inputs.tasks() if task in known]
+    return tasks + [OVERALL] * (OVERALL in known and OVERALL not in tasks)
+
+
+def _judge(inputs: Inputs) -> str:
+    """Test where there are test scores, else dev."""
+    on_test = inputs.comparisons[inputs.comparisons["split"] == "test"]
+    return "test" if on_test["difference"].notna().any() else "dev"
