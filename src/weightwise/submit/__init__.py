@@ -35,7 +35,6 @@ from weightwise.runs import StudyRuns
 from weightwise.submit.choose import Choice, choose
 from weightwise.submit.forms import Form, class_texts, file_names, prediction_texts, render, row_ids
 from weightwise.submit.rows import (
-    divided,
     left_out,
     positions_of,
     read_ids,
@@ -171,13 +170,13 @@ def _task_file(
     table = read_split_source(runs.study, name, split, facts, runs.layout.cache)
     path = runs.store.folder(choice.key) / "predictions.parquet"
     predicted = read_table(path, Predictions)
-    predicted = predicted[predicted["task"] == name]
-    mine = predicted[predicted["split"] == split].sort_values("row")
+    predicted = predicted[predicted["task"] == name].sort_values("row")
+    mine = predicted[predicted["split"] == split]
     rows = mine["row"].to_numpy()
     positions = positions_of(table, rows)
     missing = left_out(table, task, split, positions, facts)
     if missing["rows"] and not allow_missing:
-        raise UserError(_missing(name, split, table.name, divided(task, split), missing))
+        raise UserError(_missing(name, split, table.name, missing))
     if form == "glue":
         ids = row_ids(form, rows, positions)
     elif task.id is not None:
@@ -235,17 +234,16 @@ def _refuse_other_classes(
     refuse_other_classes(table, name, runs.study.tasks[name], rows, labels.astype(np.float64))
 
 
-def _missing(name: str, split: str, source: str, part: bool, missing: dict[str, Any]) -> str:
+def _missing(name: str, split: str, source: str, missing: dict[str, Any]) -> str:
     reasons = ", ".join(f"{rows:,} {reason}" for reason, rows in missing["reasons"].items())
     first = ", ".join(map(str, missing["first"]))
     if missing["rows"] > len(missing["first"]):
         first += ", ..." if first else ""
-    where = f", {missing['unit']}s {first}" if first else ""
+    where = f", {missing['unit']} {first}" if first else ""
     return (
-        f"{source}{where}: {missing['rows']:,} rows of {'the' if part else 'its'} {split} of task "
-        f"'{name}' were left out ({reasons or 'why is not known'}), and a leaderboard wants every "
-        "row; take away what leaves them out and run the study again, or write the others with "
-        "--allow-missing"
+        f"{source}{where}: rows left out of {split} of task '{name}': {missing['rows']:,} "
+        f"({reasons or 'why is not known'}), and a leaderboard wants every row; take away what "
+        "leaves them out and run the study again, or write the others with --allow-missing"
     )
 
 
