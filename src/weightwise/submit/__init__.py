@@ -69,7 +69,7 @@ def submit(
         layout: where its files lie.
         form: `plain`, `glue` or `cs224n`; `weightwise.submit.forms` says what they are.
         split: `test` or `dev`.
-        tasks: the tasks wanted; none: all.
+        tasks: the tasks wanted; none: all that the study trains.
         out: folder to write; None: the study's own for this form and split.
         allow_missing: write what there is where rows of the source were left out.
         force: write into a folder that holds something; its other files stay.
@@ -85,7 +85,7 @@ def submit(
     """
     runs = StudyRuns(study, layout)
     facts = read_json(layout.checks)["tasks"]
-    wanted = _wanted(study, tasks)
+    wanted = _wanted(runs, tasks)
     _refuse_without_split(study, wanted, split, facts)
     names = file_names(form, split, {name: study.tasks[name] for name in wanted})
     folder = layout.submission(form, split) if out is None else Path(out)
@@ -124,12 +124,17 @@ def submit(
     return folder
 
 
-def _wanted(study: StudyConfig, tasks: Sequence[str]) -> list[str]:
-    """The tasks wanted, in the study's order."""
+def _wanted(runs: StudyRuns, tasks: Sequence[str]) -> list[str]:
+    """The tasks wanted, in the study's order; where none is named, all that it trains."""
+    study, trained = runs.study, {task for group in runs.grid.groups for task in group}
     for name in tasks:
         if name not in study.tasks:
             raise UserError(f"--task {name}: no such task; {nearest(name, study.tasks)}")
-    return [name for name in study.tasks if name in tasks or not tasks]
+        if name not in trained:
+            raise UserError(
+                f"--task {name}: no run of study '{study.name}' trains it; name it in `groupings`"
+            )
+    return [name for name in study.tasks if name in (tasks or trained)]
 
 
 def _refuse_without_split(
@@ -239,7 +244,8 @@ def _missing(name: str, split: str, source: str, missing: dict[str, Any]) -> str
     first = ", ".join(map(str, missing["first"]))
     if missing["rows"] > len(missing["first"]):
         first += ", ..." if first else ""
-    where = f", {missing['unit']} {first}" if first else ""
+    unit = missing["unit"] + "s" * (len(missing["first"]) > 1)
+    where = f", {unit} {first}" if first else ""
     return (
         f"{source}{where}: rows left out of {split} of task '{name}': {missing['rows']:,} "
         f"({reasons or 'why is not known'}), and a leaderboard wants every row; take away what "

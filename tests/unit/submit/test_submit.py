@@ -331,6 +331,15 @@ def test_unknown_task(make):
         make().submit(tasks=["SEM"])
 
 
+def test_a_task_that_the_study_does_not_train(make):
+    made = make(groupings=[["SEN", "PAR"]])
+    made.finish({run: dev for run, dev in ALONE.items() if "SIM" not in run})
+    folder, _ = made.submit()
+    assert set(contents(folder)) == {"SEN.tsv", "PAR.tsv"}
+    with pytest.raises(UserError, match="--task SIM: no run of study 'small' trains it"):
+        made.submit(tasks=["SIM"], force=True)
+
+
 def test_rows_that_were_left_out(make):
     def change(keys):
         data = keys["tasks"]["SEN"]["data"]
@@ -342,7 +351,7 @@ def test_rows_that_were_left_out(make):
     rows = "id\ttext\nx\tw30\na\tw31\nb\t \nc\tw32\nd\tw33\n"
     made = make(change, test={"SEN": rows})
     made.finish(ALONE)
-    reason = r"SEN-test.tsv, line 2, 4: rows left out of test of task 'SEN': 2 \(1 by `where`, "
+    reason = r"SEN-test.tsv, lines 2, 4: rows left out of test of task 'SEN': 2 \(1 by `where`, "
     with pytest.raises(UserError, match=reason + r"1 empty text\).*--allow-missing"):
         made.submit()
     folder, lines = made.submit(allow_missing=True)
@@ -361,7 +370,9 @@ def test_rows_that_were_left_out(make):
 def test_rows_beyond_a_limit(make):
     made = make(lambda keys: keys["tasks"]["SIM"]["data"].update(limit={"test": 2}))
     made.finish(ALONE)
-    with pytest.raises(UserError, match=r"of task 'SIM': 1 \(1 beyond `limit` of test\)"):
+    with pytest.raises(
+        UserError, match=r"line \d: .* of task 'SIM': 1 \(1 beyond `limit` of test\)"
+    ):
         made.submit()
 
 
