@@ -138,14 +138,38 @@ def test_the_run_is_the_best_seed_of_the_best_arm(make):
 
 
 def test_the_weight_of_the_second_task_names_the_run(make):
-    """PAR's own weight in SEN+PAR/unitary-0.3 is 0.7; the same number of SIM+... is no matter."""
-    made = make()
+    """PAR's own weight in SEN+PAR/unitary-0.3 is 0.7; a high score of another weight is no seed of
+    that arm."""
+    made = make(alphas=[0.3, 0.7])
+    scores = {"SEN+PAR/unitary-0.3": (0.8, 0.8, 0.8), "SEN+PAR/unitary-0.7": (0.9, 0.1, 0.1)}
     made.finish(
-        {f"SEN+PAR/unitary-0.3/default/seed-{s}": {"SEN": 0.1, "PAR": 0.8} for s in (1, 2, 3)}
-        | {f"PAR/baseline/default/seed-{s}": {"PAR": 0.2} for s in (1, 2, 3)}
+        {
+            f"{arm}/default/seed-{seed}": {"SEN": 0.1, "PAR": dev}
+            for arm, devs in scores.items()
+            for seed, dev in enumerate(devs, 1)
+        }
     )
     folder, _ = made.submit(tasks=["PAR"])
-    assert record(folder)["tasks"]["PAR"]["run"] == "SEN+PAR/unitary-0.3/default/seed-1"
+    told = record(folder)["tasks"]["PAR"]
+    assert (told["run"], told["dev_score"]) == ("SEN+PAR/unitary-0.3/default/seed-1", 0.8)
+
+
+def test_the_variants_are_told_apart(make):
+    made = make(sweep={"learning_rate": [1e-5, 3e-5]})
+    first, second = made.runs.grid.variants
+    scores = {first: (0.9, 0.1, 0.1), second: (0.5, 0.5, 0.6)}
+    made.finish(
+        sen(
+            {
+                f"SEN/baseline/{variant}/seed-{seed}": dev
+                for variant, devs in scores.items()
+                for seed, dev in enumerate(devs, 1)
+            }
+        )
+    )
+    folder, _ = made.submit(**SEN_ONLY)
+    told = record(folder)["tasks"]["SEN"]
+    assert (told["variant"], told["seed"]) == (second, 3)
 
 
 def test_equal_seeds_give_the_smaller_and_none_counts_for_nothing(make):
