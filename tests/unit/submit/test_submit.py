@@ -181,16 +181,6 @@ def test_equal_seeds_give_the_smaller_and_none_counts_for_nothing(make):
     assert (told["seed"], told["seeds"]) == (2, 2)
 
 
-def test_the_variants_are_told_apart(make):
-    made = make(sweep={"learning_rate": [1e-5, 3e-5]})
-    names = list(made.runs.grid.variants)
-    made.finish(
-        sen({f"SEN/baseline/{names[0]}/seed-1": 0.4, f"SEN/baseline/{names[1]}/seed-1": 0.5})
-    )
-    folder, _ = made.submit(**SEN_ONLY)
-    assert record(folder)["tasks"]["SEN"]["variant"] == names[1]
-
-
 def test_what_submission_json_says(make):
     made = make()
     made.finish(ALONE)
