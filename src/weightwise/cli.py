@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -220,6 +220,49 @@ def report(
         stages=StudyRuns(study, layout).stage_records() if study.stages else None,
     )
     console.print(f"report: {path}", markup=False)
+
+
+@app.command()
+def submit(
+    config: StudyFile = DEFAULT_STUDY,
+    form: Annotated[
+        Literal["plain", "glue", "cs224n"], typer.Option(help="What the leaderboard takes.")
+    ] = "plain",
+    split: Annotated[Literal["test", "dev"], typer.Option(help="Which predictions.")] = "test",
+    tasks: Annotated[
+        list[str], typer.Option("--task", metavar="NAME", help="Only this task; may be repeated.")
+    ] = [],  # noqa: B006
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write. [default: below the study's results]")
+    ] = None,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Write what there is if rows were left out.")
+    ] = False,
+    class_names: Annotated[
+        bool, typer.Option("--class-names", help="Write classes by their names in `classes`.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write into a folder that holds something.")
+    ] = False,
+    overrides: Overrides = [],  # noqa: B006
+    results: Results = RESULTS,
+) -> None:
+    """Write test predictions in the form that leaderboards take, from the best arm per task."""
+    from weightwise.submit import submit as write_submission
+
+    study, layout = _open(config, overrides, results)
+    write_submission(
+        study,
+        layout,
+        form=form,
+        split=split,
+        tasks=tasks,
+        out=out,
+        allow_missing=allow_missing,
+        force=force,
+        class_names=class_names,
+        report=lambda line: console.print(line, markup=False, soft_wrap=True),
+    )
 
 
 @app.command()

@@ -52,19 +52,29 @@ def collect(runs: StudyRuns) -> pd.DataFrame:
         The scores (schema Scores).
     """
     records = {run: runs.record(run) for run in runs.grid.runs}
-    scores = []
-    for cell in runs.grid.cells:
-        source = runs.grid.runs_as(cell)
-        if records[source] is not None:
-            scores += _scores(cell, source, records[source])
-    table = pd.DataFrame(scores) if scores else empty(Scores)
+    table = scores_of(runs, records)
     tables = runs.layout.tables
     write_table(table, Scores, tables / "scores.parquet")
     states = pd.DataFrame([_state(runs, run, record) for run, record in records.items()])
     write_table(states, Runs, tables / "runs.parquet")
     costs = [_cost(runs, run, record) for run, record in records.items() if record is not None]
     write_table(pd.DataFrame(costs) if costs else empty(Costs), Costs, tables / "costs.parquet")
-    return check(table, Scores, "scores")
+    return table
+
+
+def scores_of(runs: StudyRuns, records: Mapping[Cell, dict | None]) -> pd.DataFrame:
+    """The scores (schema Scores) of whatever is finished; writes nothing.
+
+    Args:
+        runs: the study's runs.
+        records: `runs.record` of every run.
+    """
+    scores = []
+    for cell in runs.grid.cells:
+        source = runs.grid.runs_as(cell)
+        if records[source] is not None:
+            scores += _scores(cell, source, records[source])
+    return check(pd.DataFrame(scores) if scores else empty(Scores), Scores, "scores")
 
 
 def analyse_study(runs: StudyRuns) -> None:

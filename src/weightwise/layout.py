@@ -120,6 +120,10 @@ class Layout:
         """Figures of the study."""
         return self.root / "figures"
 
+    def submission(self, form: str, split: str) -> Path:
+        """Predictions of a split in the form of a leaderboard."""
+        return self.root / "submissions" / f"{form}-{split}"
+
     @property
     def report(self) -> Path:
         """The HTML report."""

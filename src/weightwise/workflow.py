@@ -26,7 +26,16 @@ from weightwise.stages.jobs import StageJobs
 
 DEFAULT_STUDY = "config.yaml"
 # Keys of a task that leave its rows alone; `pair` decides how many of them are cut.
-NOT_IN_THE_DATA = {"title", "licence", "head", "representation", "decoder", "output", "loss"}
+NOT_IN_THE_DATA = {
+    "title",
+    "licence",
+    "id",
+    "head",
+    "representation",
+    "decoder",
+    "output",
+    "loss",
+}
 # Runs whose ends are told at the end; there may be hundreds.
 SHOWN = 20
 KNOWN = {"study", "set", "results", "reports", "partial"}

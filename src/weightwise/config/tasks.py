@@ -45,6 +45,9 @@ class TaskConfig(Strict):
     """One text column, or two for a sentence pair."""
     label: str
     """Label column."""
+    id: str | None = None
+    """Column of the rows' ids, for `weightwise submit`; null: the row's number in its source. It
+    decides neither data nor runs."""
     cut_points: tuple[float, ...] | None = None
     """Turn a number into a class: class = how many of these ascending points are <= the number."""
     bands: tuple[tuple[float, float], ...] | None = None

@@ -121,6 +121,7 @@ def test_what_decides_the_data_and_what_does_not():
         return WorkflowStudy(ROOT / "config.yaml", changes, {}).data_definition
 
     assert definition() == definition("seeds=[7]", "training.epochs=9")
+    assert definition() == definition("tasks.SEN.id=number")
     assert definition() != definition("tasks.SEN.cut_points=[-2, -1, 1, 3]")
     assert definition() != definition("study_seed=1")
     assert definition() != definition("encoder.max_length=64")

@@ -190,7 +190,7 @@ def with_task_keys(tmp_path, **changes):
 
 
 def test_fingerprint_and_a_tasks_keys(grid, tmp_path):
-    changed = with_task_keys(tmp_path, title="T", licence="L", classes=("x", "y", "z"))
+    changed = with_task_keys(tmp_path, title="T", licence="L", id="i", classes=("x", "y", "z"))
     assert changed.fingerprint(changed.run(PAIR)) == fingerprint(grid)
     changed = with_task_keys(tmp_path, head="linear")
     assert changed.fingerprint(changed.run(PAIR)) != fingerprint(grid)
