@@ -8,11 +8,13 @@ import pandas as pd
 
 from weightwise.analysis import gradients
 from weightwise.analysis.best import wanted_cells
-from weightwise.analysis.chosen import chosen_arms
+from weightwise.analysis.chosen import chosen_arms, chosen_predictions
 from weightwise.analysis.conflicts import recorded_steps
 from weightwise.analysis.confusion import confusions
 from weightwise.analysis.cost_ratios import cost_ratios, timed_steps
+from weightwise.analysis.errors import most_confident_errors
 from weightwise.analysis.learning import learning_of_run
+from weightwise.analysis.overlap import accuracy_by_overlap
 from weightwise.analysis.run import analyse
 from weightwise.config.stages import chain_of
 from weightwise.grid import Arm, Cell
@@ -22,8 +24,11 @@ from weightwise.tables import (
     Confusions,
     Costs,
     Epochs,
+    Errors,
+    Examples,
     Gramians,
     Learning,
+    Overlap,
     Predictions,
     Runs,
     Scores,
@@ -71,13 +76,20 @@ def analyse_study(runs: StudyRuns) -> None:
     scores = read_table(tables / "scores.parquet", Scores)
     report = study.report
     found = analyse(scores, tables, confidence=report.confidence, power=report.power)
-    predictions = _predictions(runs, found["best"], chosen_arms(scores))
+    chosen = chosen_arms(scores)
+    predictions = _predictions(runs, found["best"], chosen)
     write_table(predictions, ArmPredictions, tables / "predictions.parquet")
     write_table(_learning(runs), Learning, tables / "learning.parquet")
     classes = {
         name: len(task.class_names) for name, task in study.tasks.items() if task.class_names
     }
     write_table(confusions(predictions, classes), Confusions, tables / "confusions.parquet")
+    looked_into = chosen_predictions(predictions, chosen)
+    examples = _examples(runs, looked_into)
+    worst = most_confident_errors(looked_into, examples, classes)
+    write_table(worst, Errors, tables / "errors.parquet")
+    by_overlap = accuracy_by_overlap(looked_into, examples, classes, report.confidence)
+    write_table(by_overlap, Overlap, tables / "overlap.parquet")
     told = gradients.analyse_gradients(_run_steps(runs))
     costs = read_table(tables / "costs.parquet", Costs)
     told["cost_ratios"] = cost_ratios(costs, report.confidence)
@@ -224,6 +236,15 @@ def _predictions(runs: StudyRuns, best: pd.DataFrame, chosen: pd.DataFrame) -> p
                 )
             )
     return pd.concat(frames, ignore_index=True) if frames else empty(ArmPredictions)
+
+
+def _examples(runs: StudyRuns, predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The prepared rows that chosen arms predicted, by task; those of training are let go."""
+    found = {}
+    for (task, split), _ in predictions.groupby(["task", "split"], sort=False):
+        rows = read_table(runs.layout.examples(task), Examples)
+        found[task] = rows[rows["split"] == split]
+    return found
 
 
 def _learning(runs: StudyRuns) -> pd.DataFrame:

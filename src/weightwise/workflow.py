@@ -46,6 +46,8 @@ class WorkflowStudy:
         "comparisons",
         "confusions",
         "predictions",
+        "errors",
+        "overlap",
         "conflicts",
         "actions",
         "weights",

@@ -25,6 +25,8 @@ SCHEMAS: dict[str, type[tables.Table]] = {
     "comparisons": tables.Comparisons,
     "confusions": tables.Confusions,
     "predictions": tables.ArmPredictions,
+    "errors": tables.Errors,
+    "overlap": tables.Overlap,
     "learning": tables.Learning,
     "runs": tables.Runs,
     "costs": tables.Costs,
@@ -34,7 +36,9 @@ SCHEMAS: dict[str, type[tables.Table]] = {
     "cost_ratios": tables.CostRatios,
 }
 NEEDED = ("scores", "changes", "arms")
-OF_A_TASK = ("scores", "changes", "arms", "best", "confusions", "predictions")
+OF_A_TASK = (
+    *("scores", "changes", "arms", "best", "confusions", "predictions", "errors", "overlap"),
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Inputs:
     comparisons: pd.DataFrame
     confusions: pd.DataFrame
     predictions: pd.DataFrame
+    errors: pd.DataFrame
+    overlap: pd.DataFrame
     learning: pd.DataFrame
     runs: pd.DataFrame
     costs: pd.DataFrame
