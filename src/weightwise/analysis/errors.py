@@ -79,7 +79,7 @@ def texts_of(rows: pd.Series, examples: pd.DataFrame | None, task: str, split: s
 
 
 def _of_classes(rows: pd.DataFrame) -> pd.DataFrame:
-    seeds = rows.groupby("row")["seed"].nunique()
+    seeds = rows.groupby("row")["seed"].nunique().rename("seeds")
     wrong = rows[rows["prediction"] != rows["label"]]
     said = wrong.groupby(["row", "prediction"]).agg(
         agreeing=("seed", "nunique"), sure=("confidence", "mean")
@@ -91,7 +91,8 @@ def _of_classes(rows: pd.DataFrame) -> pd.DataFrame:
     found = wrong.groupby("row").agg(
         label=("label", "first"), wrong_seeds=("seed", "nunique"), confidence=("confidence", "mean")
     )
-    found = found.join(shown[["prediction", "agreeing"]]).assign(seeds=seeds, error=np.nan)
+    # Joined, as a column assigned to a table without rows would bring its own.
+    found = found.join(shown[["prediction", "agreeing"]]).join(seeds).assign(error=np.nan)
     found = found.assign(order=found["confidence"].round(DIGITS)).reset_index()
     by = ["wrong_seeds", "order", "row"]
     return found.sort_values(by, ascending=[False, False, True]).drop(columns="order")

@@ -17,6 +17,7 @@ from weightwise.files import write_text
 from weightwise.report import data_section, run_section, stage_section, study_tables, verdict
 from weightwise.report.beside import Beside, beside_published
 from weightwise.report.comparison import comparison_tables
+from weightwise.report.errors_section import errors_section
 from weightwise.report.gradients_section import GradientsSection, gradients_section
 from weightwise.report.html import Figure, Table, render, svg_source
 from weightwise.report.learning_section import LearningSection, learning_section
@@ -85,6 +86,7 @@ def build_report(
         "comparison": study_tables.variants_table(inputs) if several else None,
         "comparisons": comparison_tables(inputs),
         "facts": run_section.what_was_run(inputs, _encoder(study, facts)),
+        "errors": errors_section(inputs),
         "stages": stage_section.stage_table(stages or {}, facts),
         "data": data_section.data_section(facts),
         "has_checks": bool(facts),
