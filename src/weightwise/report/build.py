@@ -86,7 +86,7 @@ def build_report(
         "comparison": study_tables.variants_table(inputs) if several else None,
         "comparisons": comparison_tables(inputs),
         "facts": run_section.what_was_run(inputs, _encoder(study, facts)),
-        "errors": errors_section(inputs),
+        "errors": errors_section(inputs, _of_tasks(figures, "overlap")),
         "stages": stage_section.stage_table(stages or {}, facts),
         "data": data_section.data_section(facts),
         "has_checks": bool(facts),
@@ -143,6 +143,14 @@ def _by_kind(figures: list[dict[str, Any]], task: str) -> dict[str, list[Figure]
         if record.get("task") == task:
             kinds.setdefault(record["kind"], []).append(record["figure"])
     return kinds
+
+
+def _of_tasks(figures: list[dict[str, Any]], kind: str) -> dict[str, list[Figure]]:
+    found: dict[str, list[Figure]] = {}
+    for record in figures:
+        if record.get("kind") == kind:
+            found.setdefault(record["task"], []).append(record["figure"])
+    return found
 
 
 def _figures(folder: Path) -> list[dict[str, Any]]:

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from weightwise.analysis.chosen import CELL
-from weightwise.analysis.labels import BASELINE
 from weightwise.figures import names
 from weightwise.figures.drawing import OPTIMISTIC
 from weightwise.figures.inputs import Inputs
+from weightwise.figures.roles import ROLES, capital, named_roles, role_arm
 from weightwise.report.foreign import text_cell
-from weightwise.report.html import Cell, Table, cells, table
+from weightwise.report.html import Cell, Figure, Table, cells, table
 
 # Shares and accuracies of fewer pairs are not told in a sentence.
 ENOUGH = 30
-ROLES = {"best": "the best arm", "reference": "the reference"}
-BOTH = "the reference, which is the best arm"
 
 
 @dataclass(frozen=True)
 class ErrorsOfTask:
-    """One task: its arms, tables, those folded away, and a sentence about shared words."""
+    """One task: its arms, tables, those folded away, and a sentence, figures and a table about
+    shared words."""
 
     title: str
     anchor: str
@@ -31,11 +31,17 @@ class ErrorsOfTask:
     tables: list[Table]
     folded: list[Table]
     reading: str
+    figures: list[Figure]
     overlap: Table | None
 
 
-def errors_section(inputs: Inputs) -> list[ErrorsOfTask]:
-    """Every task of which errors or overlaps are known, in the study's order."""
+def errors_section(
+    inputs: Inputs, figures: Mapping[str, Sequence[Figure]] | None = None
+) -> list[ErrorsOfTask]:
+    """Every task of which errors or overlaps are known, in the study's order.
+
+    `figures` are those of shared words, by task.
+    """
     found = []
     for task in inputs.tasks():
         errors = inputs.errors[inputs.errors["task"] == task]
@@ -44,7 +50,7 @@ def errors_section(inputs: Inputs) -> list[ErrorsOfTask]:
         if not known:
             continue
         rows = pd.concat(known)
-        arms = _arms(rows)
+        arms = named_roles(rows)
         tables = [_table(inputs, task, errors, role, name) for role, name in arms.items()]
         tables = [one for one in tables if one]
         found.append(
@@ -55,34 +61,19 @@ def errors_section(inputs: Inputs) -> list[ErrorsOfTask]:
                 tables=tables[:1],
                 folded=tables[1:],
                 reading=reading(inputs, task),
+                figures=list((figures or {}).get(task, ())),
                 overlap=overlap_table(inputs, task, arms) if len(overlap) else None,
             )
         )
     return found
 
 
-def _arms(rows: pd.DataFrame) -> dict[str, str]:
-    """What the roles are called, the best arm first; one that has both stands once."""
-    found = rows.drop_duplicates("role")
-    if len(found) == 2 and len(found.drop_duplicates(CELL)) == 1:
-        return {"best": BOTH}
-    return {role: name for role, name in ROLES.items() if (found["role"] == role).any()}
-
-
 def _told(inputs: Inputs, rows: pd.DataFrame, arms: dict[str, str]) -> str:
     parts = []
     for role, name in arms.items():
         row = rows[rows["role"] == role].iloc[0]
-        parts.append(f"{name[0].upper()}{name[1:]}: {_label(inputs, row)}.")
+        parts.append(f"{capital(name)}: {role_arm(inputs, row)}.")
     return " ".join(parts)
-
-
-def _label(inputs: Inputs, row: pd.Series) -> str:
-    label = names.group_label(row["group"])
-    label += " alone" if row["combiner"] == BASELINE else ""
-    if row["combiner"] != BASELINE:
-        label += f", {names.arm_label(row['combiner'], row['alpha'])}"
-    return label + (f" ({row['variant']})" if len(inputs.variants) > 1 else "")
 
 
 def _table(inputs: Inputs, task: str, errors: pd.DataFrame, role: str, name: str) -> Table:
@@ -158,7 +149,7 @@ def overlap_table(inputs: Inputs, task: str, arms: dict[str, str]) -> Table:
     said = f"Predicted “{inputs.classes(task, 2)[1]}”" if accuracy else "Mean prediction"
     for role in found:
         own = cells([*([said] if means else []), measured])
-        top.append(Cell(f"{arms[role][0].upper()}{arms[role][1:]}", span=len(own)))
+        top.append(Cell(capital(arms[role]), span=len(own)))
         under += own
     show = _share if accuracy else names.score
     lines = []

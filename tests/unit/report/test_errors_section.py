@@ -7,16 +7,16 @@ import re
 import pandas as pd
 import pytest
 from figure_inputs import SCRIPT, make_study, make_study_tables, no_figures
+from overlap_inputs import ARM, OTHER, bins
 
 from weightwise import tables
+from weightwise.figures import build_figures
 from weightwise.figures.inputs import load_inputs
 from weightwise.report import build_report
 from weightwise.report.errors_section import errors_section, reading
 from weightwise.report.foreign import LONGEST, shown
 
 HOSTILE = f'{SCRIPT}</td></table><style>*{{display:none}}</style>" onclick="alert(3)'
-ARM = {"group": "PAR", "combiner": "baseline", "alpha": None, "variant": "default"}
-OTHER = {"group": "SEN+PAR", "combiner": "unitary", "alpha": "0.6", "variant": "default"}
 
 
 def error(role="best", arm=OTHER, task="PAR", rank=1, split="test", **more):
@@ -26,32 +26,6 @@ def error(role="best", arm=OTHER, task="PAR", rank=1, split="test", **more):
     row |= {"confidence": 0.875 if classes else None, "error": None if classes else 1.0}
     row |= {"wrong_seeds": 3 if classes else None, "agreeing": 3 if classes else None, "seeds": 3}
     return row | more
-
-
-def bins(role="best", arm=OTHER, task="PAR", split="test", pairs=(50, 40, 0, 60, 3), **more):
-    for place, count in enumerate(pairs):
-        known = count > 0
-        yield (
-            arm
-            | {
-                "task": task,
-                "role": role,
-                "split": split,
-                "low": place / 5,
-                "high": (place + 1) / 5,
-                "pairs": count,
-                "seeds": 3 if known else 0,
-                "label": 0.1 + 0.2 * place if known else None,
-                "prediction": 0.05 + 0.225 * place if known else None,
-                "prediction_low": 0.01 if known else None,
-                "prediction_high": 0.99 if known else None,
-                "measure": "mean absolute error" if task == "SIM" else "accuracy",
-                "score": 0.9 - 0.1 * place if known else None,
-                "score_low": 0.4 if known else None,
-                "score_high": 0.95 if known else None,
-            }
-            | more
-        )
 
 
 @pytest.fixture(scope="module")
@@ -243,3 +217,12 @@ def test_the_reading_is_of_bins_with_enough_pairs(section):
 def test_the_reading_needs_no_best_arm(write):
     inputs = load_inputs(write(overlap=bins("reference", ARM)), make_study())
     assert "and the reference predicts it" in reading(inputs, "PAR")
+
+
+def test_the_figure_stands_in_the_section(write, tmp_path):
+    folder = write([error()], bins())
+    build_figures(folder, tmp_path / "figures", make_study())
+    page = build_report(folder, tmp_path / "figures", tmp_path / "r.html", make_study())
+    text = page.read_text("utf-8")
+    assert text.count('id="figure-overlap-PAR"') == 1
+    assert text.index('id="errors-PAR"') < text.index('id="figure-overlap-PAR"')
