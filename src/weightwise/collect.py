@@ -8,16 +8,16 @@ import pandas as pd
 
 from weightwise.analysis import gradients
 from weightwise.analysis.best import wanted_cells
-from weightwise.analysis.chosen import chosen_arms
+from weightwise.analysis.chosen import chosen_arms, chosen_predictions
 from weightwise.analysis.conflicts import recorded_steps
 from weightwise.analysis.confusion import confusions
 from weightwise.analysis.cost_ratios import cost_ratios, timed_steps
+from weightwise.analysis.errors import most_confident_errors
 from weightwise.analysis.learning import learning_of_run
-from weightwise.analysis.leave_one_out import LeavingOut, leave_one_out
+from weightwise.analysis.leave_one_out import leave_one_out, leaving_out
+from weightwise.analysis.overlap import accuracy_by_overlap
 from weightwise.analysis.run import analyse
 from weightwise.config.stages import chain_of
-from weightwise.config.training import TrainingConfig
-from weightwise.config.variants import Variant
 from weightwise.grid import Arm, Cell
 from weightwise.published.papers import PAPERS
 from weightwise.runs import StudyRuns
@@ -26,9 +26,12 @@ from weightwise.tables import (
     Confusions,
     Costs,
     Epochs,
+    Errors,
+    Examples,
     Gramians,
     Learning,
     LeftOut,
+    Overlap,
     Predictions,
     Runs,
     Scores,
@@ -85,45 +88,30 @@ def analyse_study(runs: StudyRuns) -> None:
     study, tables = runs.study, runs.layout.tables
     scores = read_table(tables / "scores.parquet", Scores)
     report = study.report
+    chosen = chosen_arms(scores)
     how = PAPERS[report.published].overall if report.published else "mean_mapped"
     levels = {"confidence": report.confidence, "power": report.power}
     found = analyse(scores, tables, **levels, overall=how)
     left = leave_one_out(scores, leaving_out(runs.grid.variants), **levels)
     write_table(left, LeftOut, tables / "leave_one_out.parquet")
-    predictions = _predictions(runs, found["best"], chosen_arms(scores))
+    predictions = _predictions(runs, found["best"], chosen)
     write_table(predictions, ArmPredictions, tables / "predictions.parquet")
     write_table(_learning(runs), Learning, tables / "learning.parquet")
     classes = {
         name: len(task.class_names) for name, task in study.tasks.items() if task.class_names
     }
     write_table(confusions(predictions, classes), Confusions, tables / "confusions.parquet")
+    looked_into = chosen_predictions(predictions, chosen)
+    examples = _examples(runs, looked_into)
+    worst = most_confident_errors(looked_into, examples, classes)
+    write_table(worst, Errors, tables / "errors.parquet")
+    by_overlap = accuracy_by_overlap(looked_into, examples, classes, report.confidence)
+    write_table(by_overlap, Overlap, tables / "overlap.parquet")
     told = gradients.analyse_gradients(_run_steps(runs))
     costs = read_table(tables / "costs.parquet", Costs)
     told["cost_ratios"] = cost_ratios(costs, report.confidence)
     for name, schema in gradients.SCHEMAS.items():
         write_table(told[name], schema, tables / f"{name}.parquet")
-
-
-def leaving_out(variants: Mapping[str, Variant]) -> list[LeavingOut]:
-    """The variants that train the encoder on all tasks of a grouping but one, each with those that
-    are the same with all tasks and with none (`freeze_trunk`)."""
-    found = []
-    for name, one in variants.items():
-        kept = one.training.trunk_tasks
-        if kept is None or one.training.freeze_trunk or not isinstance(one.groupings, tuple):
-            continue
-        everything = one.training.model_copy(update={"trunk_tasks": None})
-        probing = everything.model_copy(update={"freeze_trunk": True, "probe_epochs": 0})
-        full = _trained_so(variants, everything)
-        for group in one.groupings:
-            missing = set(group) - set(kept)
-            if len(missing) == 1 and full is not None:
-                found.append(LeavingOut(name, *missing, full, _trained_so(variants, probing)))
-    return found
-
-
-def _trained_so(variants: Mapping[str, Variant], training: TrainingConfig) -> str | None:
-    return next((name for name, one in variants.items() if one.training == training), None)
 
 
 def own_alpha(arm: Arm, group: tuple[str, ...], task: str) -> str | None:
@@ -265,6 +253,15 @@ def _predictions(runs: StudyRuns, best: pd.DataFrame, chosen: pd.DataFrame) -> p
                 )
             )
     return pd.concat(frames, ignore_index=True) if frames else empty(ArmPredictions)
+
+
+def _examples(runs: StudyRuns, predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The prepared rows that chosen arms predicted, by task; those of training are let go."""
+    found = {}
+    for (task, split), _ in predictions.groupby(["task", "split"], sort=False):
+        rows = read_table(runs.layout.examples(task), Examples)
+        found[task] = rows[rows["split"] == split]
+    return found
 
 
 def _learning(runs: StudyRuns) -> pd.DataFrame:

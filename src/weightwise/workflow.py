@@ -56,6 +56,8 @@ class WorkflowStudy:
         "leave_one_out",
         "confusions",
         "predictions",
+        "errors",
+        "overlap",
         "conflicts",
         "actions",
         "weights",

@@ -28,6 +28,8 @@ rule collect:
 rule tables:
     input:
         scores=rules.collect.output,
+        # The texts of the errors.
+        examples=[STUDY.layout.examples(task) for task in STUDY.config.tasks],
         code=STUDY.modules("collect.py", "analysis/*.py"),
     output:
         [STUDY.layout.tables / f"{name}.parquet" for name in STUDY.analysis_tables],

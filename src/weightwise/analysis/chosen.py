@@ -48,6 +48,32 @@ def chosen_arms(scores: pd.DataFrame) -> pd.DataFrame:
     return table.assign(alpha=table["alpha"].astype(object).where(table["alpha"] != "", None))
 
 
+def chosen_predictions(predictions: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
+    """The labelled predictions of the chosen arms on the split that measures them: test where a
+    task has labelled test predictions, else dev, which the best arm was selected on.
+
+    Args:
+        predictions: `tables.ArmPredictions`.
+        chosen: what `chosen_arms` gives.
+
+    Returns:
+        The columns of `predictions` after `role`, sorted by task and role (in the order of
+        `chosen`), row and seed. An arm in both roles stands there twice; one without predictions
+        not at all.
+    """
+    known = predictions[predictions["label"].notna()]
+    parts = [known.iloc[:0].assign(role="")]
+    for arm in chosen.itertuples():
+        own = known[known["task"] == arm.task]
+        split = "test" if (own["split"] == "test").any() else "dev"
+        alpha = own["alpha"].isna() if pd.isna(arm.alpha) else own["alpha"] == arm.alpha
+        same = own[["group", "combiner", "variant"]] == [arm.group, arm.combiner, arm.variant]
+        rows = own[same.all(axis=1) & alpha & (own["split"] == split)]
+        parts.append(rows.assign(role=arm.role).sort_values(["row", "seed"], kind="stable"))
+    columns = ["role", *predictions.columns]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
 def _arms(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean score and seeds of every arm, in the order of the table; no alpha is an empty text."""
     filled = rows.assign(alpha=rows["alpha"].fillna(""))

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from weightwise.analysis.comparisons import differences, simplest_arm, summarise
 from weightwise.analysis.labels import BASELINE, tasks_of
+from weightwise.config.training import TrainingConfig
+from weightwise.config.variants import Variant
 from weightwise.tables import LeftOut, check, empty
 
 
@@ -24,6 +26,28 @@ class LeavingOut:
     task: str
     full: str
     probe: str | None = None
+
+
+def leaving_out(variants: Mapping[str, Variant]) -> list[LeavingOut]:
+    """The variants that train the encoder on all tasks of a grouping but one, each with those that
+    are the same with all tasks and with none (`freeze_trunk`)."""
+    found = []
+    for name, one in variants.items():
+        kept = one.training.trunk_tasks
+        if kept is None or one.training.freeze_trunk or not isinstance(one.groupings, tuple):
+            continue
+        everything = one.training.model_copy(update={"trunk_tasks": None})
+        probing = everything.model_copy(update={"freeze_trunk": True, "probe_epochs": 0})
+        full = _trained_so(variants, everything)
+        for group in one.groupings:
+            missing = set(group) - set(kept)
+            if len(missing) == 1 and full is not None:
+                found.append(LeavingOut(name, *missing, full, _trained_so(variants, probing)))
+    return found
+
+
+def _trained_so(variants: Mapping[str, Variant], training: TrainingConfig) -> str | None:
+    return next((name for name, one in variants.items() if one.training == training), None)
 
 
 def leave_one_out(
@@ -42,7 +66,7 @@ def leave_one_out(
 
     Args:
         scores: of the study.
-        left_out: which of its variants leave out what (`config.variants.leaving_out`).
+        left_out: which of its variants leave out what (`leaving_out`).
         confidence, power: see `summarise_arms`.
     """
     rows = scores[scores["alias_of"].isna() & (scores["combiner"] != BASELINE)]

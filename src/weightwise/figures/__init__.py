@@ -7,7 +7,7 @@ from typing import Any
 
 KINDS = (
     *("pairings", "heatmap", "forest", "regression", "simplex", "confusion", "scatter"),
-    *("conflict", "weights", "cost", "learning", "overfitting"),
+    *("conflict", "weights", "cost", "learning", "overfitting", "overlap"),
 )
 """Names of the figures' modules, in the order of the report."""
 

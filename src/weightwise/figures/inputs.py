@@ -26,6 +26,8 @@ SCHEMAS: dict[str, type[tables.Table]] = {
     "leave_one_out": tables.LeftOut,
     "confusions": tables.Confusions,
     "predictions": tables.ArmPredictions,
+    "errors": tables.Errors,
+    "overlap": tables.Overlap,
     "learning": tables.Learning,
     "runs": tables.Runs,
     "costs": tables.Costs,
@@ -35,7 +37,9 @@ SCHEMAS: dict[str, type[tables.Table]] = {
     "cost_ratios": tables.CostRatios,
 }
 NEEDED = ("scores", "changes", "arms")
-OF_A_TASK = ("scores", "changes", "arms", "best", "confusions", "predictions")
+OF_A_TASK = (
+    *("scores", "changes", "arms", "best", "confusions", "predictions", "errors", "overlap"),
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class Inputs:
     leave_one_out: pd.DataFrame
     confusions: pd.DataFrame
     predictions: pd.DataFrame
+    errors: pd.DataFrame
+    overlap: pd.DataFrame
     learning: pd.DataFrame
     runs: pd.DataFrame
     costs: pd.DataFrame

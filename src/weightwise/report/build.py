@@ -19,6 +19,7 @@ from weightwise.report import data_section, run_section, stage_section, study_ta
 from weightwise.report.arms_verdict import arms_cards, arms_headline
 from weightwise.report.beside import Beside, beside_published, beside_study
 from weightwise.report.comparison import comparison_tables
+from weightwise.report.errors_section import errors_section
 from weightwise.report.gradients_section import GradientsSection, gradients_section
 from weightwise.report.html import Figure, Table, render, svg_source
 from weightwise.report.learning_section import LearningSection, learning_section
@@ -98,6 +99,7 @@ def build_report(
         "left_out": left_out_tables(inputs, paper),
         "overfitting": [f["figure"] for f in figures if f.get("kind") == "overfitting"],
         "facts": run_section.what_was_run(inputs, _encoder(study, facts)),
+        "errors": errors_section(inputs, _of_tasks(figures, "overlap")),
         "stages": stage_section.stage_table(stages or {}, facts),
         "data": data_section.data_section(facts),
         "has_checks": bool(facts),
@@ -155,6 +157,14 @@ def _by_kind(figures: list[dict[str, Any]], task: str) -> dict[str, list[Figure]
         if record.get("task") == task:
             kinds.setdefault(record["kind"], []).append(record["figure"])
     return kinds
+
+
+def _of_tasks(figures: list[dict[str, Any]], kind: str) -> dict[str, list[Figure]]:
+    found: dict[str, list[Figure]] = {}
+    for record in figures:
+        if record.get("kind") == kind:
+            found.setdefault(record["task"], []).append(record["figure"])
+    return found
 
 
 def _figures(folder: Path) -> list[dict[str, Any]]:

@@ -18,7 +18,10 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: a text, a smaller second line, a look (`gain`, `loss`, `muted`, ...), a width."""
+    """A cell: a text, a smaller second line, a look (`gain`, `loss`, `muted`, ...), a width.
+
+    The look `foreign` is for texts of the data; see `foreign.text_cell`.
+    """
 
     text: str
     sub: str = ""

@@ -7,6 +7,8 @@ from pandera.typing import Series
 
 from weightwise.tables.schema import VERDICTS, Table
 
+ROLES = ("reference", "best")  # see analysis.chosen
+
 
 class Changes(Table):
     """Relative change of every score to its baseline with the same seed (SPEC section 8)."""
@@ -191,3 +193,58 @@ class Confusions(Table):
     predicted: Series[int] = pa.Field(ge=0)
     count: Series[int] = pa.Field(ge=0)
     seeds: Series[int] = pa.Field(ge=1)
+
+
+class Errors(Table):
+    """The worst errors of the chosen arms with their texts (`errors.parquet`)."""
+
+    task: Series[str]
+    role: Series[str] = pa.Field(isin=ROLES)
+    group: Series[str]
+    combiner: Series[str]
+    alpha: Series[str] = pa.Field(nullable=True)
+    variant: Series[str]
+    split: Series[str] = pa.Field(isin=("dev", "test"))
+    rank: Series[int] = pa.Field(ge=1, description="1: the worst")
+    row: Series[int] = pa.Field(ge=0, description="row in the source")
+    text_a: Series[str]
+    text_b: Series[str] = pa.Field(nullable=True)
+    label: Series[float]
+    prediction: Series[float] = pa.Field(
+        description="the most frequent wrong class, or the mean value over seeds"
+    )
+    confidence: Series[float] = pa.Field(
+        nullable=True, ge=0, le=1, description="mean over the wrong seeds; null for regression"
+    )
+    error: Series[float] = pa.Field(
+        nullable=True, ge=0, description="absolute, in the label's units; null for classes"
+    )
+    wrong_seeds: Series[float] = pa.Field(nullable=True, ge=1, description="null for regression")
+    agreeing: Series[float] = pa.Field(
+        nullable=True, ge=1, description="seeds that gave `prediction`; null for regression"
+    )
+    seeds: Series[int] = pa.Field(ge=1)
+
+
+class Overlap(Table):
+    """Labels, predictions and score of a pair task by shared words (`overlap.parquet`)."""
+
+    task: Series[str]
+    role: Series[str] = pa.Field(isin=ROLES)
+    group: Series[str]
+    combiner: Series[str]
+    alpha: Series[str] = pa.Field(nullable=True)
+    variant: Series[str]
+    split: Series[str] = pa.Field(isin=("dev", "test"))
+    low: Series[float] = pa.Field(ge=0, lt=1, description="Jaccard index; the bin holds this end")
+    high: Series[float] = pa.Field(gt=0, le=1, description="and not this one, unless it is 1")
+    pairs: Series[int] = pa.Field(ge=0)
+    seeds: Series[int] = pa.Field(ge=0)
+    label: Series[float] = pa.Field(nullable=True, description="mean; of two classes, share of 1")
+    prediction: Series[float] = pa.Field(nullable=True, description="the same of the predictions")
+    prediction_low: Series[float] = pa.Field(nullable=True, description="t interval over seeds")
+    prediction_high: Series[float] = pa.Field(nullable=True)
+    measure: Series[str] = pa.Field(isin=("accuracy", "mean absolute error"))
+    score: Series[float] = pa.Field(nullable=True, ge=0, description="mean over seeds")
+    score_low: Series[float] = pa.Field(nullable=True, ge=0, description="t interval over seeds")
+    score_high: Series[float] = pa.Field(nullable=True, ge=0)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from gradient_inputs import run_steps
+from overlap_inputs import write_errors
 
 from weightwise import tables
 from weightwise.analysis.cost_ratios import cost_ratios
@@ -170,6 +171,9 @@ def make_study_tables(
         if rows is not None:
             tables.write_table(rows, tables.ArmPredictions, out / "predictions.parquet")
             analyse(scores, out, rows, classes)
+            sizes = {task: len(names) for task, names in classes.items()}
+            single = {t for t, size in sizes.items() if size > 2}
+            write_errors(out, scores, rows, sizes, single, SCRIPT + IMAGE)
         tables.write_table(make_learning(scores), tables.Learning, out / "learning.parquet")
     if runs:
         _write_runs(out, scores)

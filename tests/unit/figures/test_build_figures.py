@@ -184,7 +184,7 @@ def test_arms_of_every_kind_of_combiner(tmp_path):
     more = ("cagrad(c=0.8)", "mgda", "pcgrad_alpha", "torchjd:UPGrad")
     folder = make_study_tables(tmp_path / "t", more=more, runs=True, gradients=True)
     index = build_figures(folder, tmp_path / "f", make_study())
-    assert {r["kind"] for r in index} == set(FIGURES) - {"simplex"}
+    assert {r["kind"] for r in index} == set(FIGURES) - {"simplex", "overfitting"}
     assert all(set(r["file"]) & set("():") == set() for r in index)
     inputs = load_inputs(folder, make_study())
     heatmap, forest, pairings = (

@@ -52,6 +52,7 @@ def test_every_section_is_there_and_linked(full_page):
     for heading in (
         *("What was run", "Who helps whom", "SEN", "Learning", "Where training ended"),
         *("Beside the published results", "Jatusripitak and Wirawarn"),
+        *("What it gets wrong", "most confident errors", "Words shared"),
         *("Overall scores", "Noise floor", "Data", "Cost", "Every run", "Versions"),
         *("Licences and credits", "How the numbers are computed", "Leakage"),
     ):
