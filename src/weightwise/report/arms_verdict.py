@@ -25,7 +25,7 @@ def arms_headline(inputs: Inputs) -> str:
             f"“{reference}”; run more seeds before believing a difference."
         )
     parts = []
-    for verdict, word in (("gain", "better"), ("loss", "worse")):
+    for verdict, word in (("gain", "Better"), ("loss", "Worse")):
         told = []
         for task in _columns(inputs):
             own = compared[(compared["task"] == task) & (compared["verdict"] == verdict)]
@@ -34,17 +34,19 @@ def arms_headline(inputs: Inputs) -> str:
                 name = "the overall score" if task == OVERALL else task
                 told.append(f"for {name} {', '.join(arms)}")
         if told:
-            parts.append(f"{word} than “{reference}”: {'; '.join(told)}")
+            parts.append(f"{word} {'; '.join(told)}")
     if not parts:
         return (
             f"No evidence yet that any arm differs from “{reference}”: no difference survives the "
             "correction for the number of arms compared."
         )
-    split = _judge(inputs)
-    text = f"On {split}, after correction, " + ". After correction ".join(parts) + "."
-    if not any(part.startswith("better") for part in parts):
-        text += f" No arm's gain over “{reference}” survives."
-    return text
+    if not parts[0].startswith("Better"):
+        parts.insert(0, "None is better")
+    return (
+        f"On {_judge(inputs)} these arms differ from “{reference}” after correction. "
+        + ". ".join(parts)
+        + "."
+    )
 
 
 def arms_cards(inputs: Inputs) -> list[Card]:

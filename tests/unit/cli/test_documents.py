@@ -21,7 +21,7 @@ from weightwise.config.study import STUDY_COMBINERS
 from weightwise.figures import KINDS
 from weightwise.files import write_json
 from weightwise.grid import Grid
-from weightwise.published import published_names
+from weightwise.published import printed_arms, published_names
 from weightwise.published.papers import PAPERS
 from weightwise.workflow import WorkflowStudy
 
@@ -108,6 +108,52 @@ def test_the_small_gradattention_study_differs_by_configuration_only():
     assert small.study.tasks["PAR"].data.dev is None
     for key in ("dropout", "pair", "decoder", "output", "schedule", "weight_decay"):
         assert getattr(small.study.training, key) == getattr(whole.study.training, key)
+
+
+@pytest.mark.parametrize(("name", "without"), [("bertram", 0), ("mlm", 1), ("simcse", 0)])
+def test_every_printed_arm_of_a_paper_is_an_arm_of_its_study(name, without):
+    """All but the leaderboard row of the mlm paper, which does not say what was submitted."""
+    study = load_study(ROOT / "workflow" / "studies" / f"{name}.yaml")
+    assert study.report.published == name
+    printed = set(printed_arms(name))
+    assert set(study.report.counterparts) <= printed
+    assert len(printed - set(study.report.counterparts)) == without
+    assert PAPERS[name].baseline in study.report.counterparts
+    used = {study.report.counterpart(one).arm for one in study.report.counterparts}
+    # What no paper has: MLM's arm without surgery, SimCSE's printed rate.
+    assert set(study.arms) - used <= {"together", "rate-1e-3"}
+
+
+@pytest.mark.parametrize("name", ["bertram", "mlm", "simcse"])
+def test_the_small_studies_of_named_arms_differ_by_configuration_only(name):
+    small = Grid(load_study(ROOT / "workflow" / "studies" / f"{name}-small.yaml"))
+    whole = Grid(load_study(ROOT / "workflow" / "studies" / f"{name}.yaml"))
+    assert {c.id for c in small.cells if c.seed == 1} == {c.id for c in whole.cells if c.seed == 1}
+    assert small.study.report.counterparts == whole.study.report.counterparts
+    keys = ("schedule", "smart", "similarity_loss", "decoder", "head", "freeze_trunk", "start")
+    for arm, one in whole.variants.items():
+        for key in (*keys, "dropout", "trunk_tasks", "epoch_surgery", "pair", "representation"):
+            assert getattr(small.variants[arm].training, key) == getattr(one.training, key)
+
+
+def test_the_bertram_study_is_the_papers_table():
+    arms = Grid(load_study(ROOT / "workflow" / "studies" / "bertram.yaml")).variants
+    assert len(arms) == 13  # experiment 13 is 12 on the test set
+    assert next(iter(arms)) == "all"
+    for name, arm in arms.items():
+        keys = arm.training
+        assert (keys.batch_size, keys.learning_rate, keys.dropout) == (8, 1e-5, 0.3)
+        assert keys.epochs == {"rotating-mse-20": 20, "chance": 1}.get(name, 10)
+        rows = {"rotating": 9000, "one-update": 6040, "full-PAR": None}.get(name, 8000)
+        assert (keys.train_rows or {}).get("PAR") == rows
+        assert (keys.similarity_loss == "mse") == (
+            name in ("additive", "rotating-mse", "rotating-mse-20", "one-update", "full-PAR")
+        )
+        # Surgery at the end of an epoch, but for the one combined update per batch.
+        assert keys.epoch_surgery == (keys.schedule == "rotating")
+        assert (arm.combiners == ("pcgrad",)) == (name == "one-update")
+        if keys.smart is not None:
+            assert keys.smart.tasks == ("SEN",)
 
 
 def test_every_paper_that_can_be_named_is_known():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 import pytest
 import yaml
-from core_helpers import study_keys
-from pydantic import BaseModel
+from core_helpers import make_study, study_keys
+from pydantic import BaseModel, ValidationError
 
 from weightwise.config import StudyConfig, load_study
 from weightwise.config.load import merge
@@ -360,3 +361,22 @@ def test_every_key_is_described():
             assert field.description, f"{model.__name__}.{name} has no docstring"
             todo |= _models(field.annotation) - seen
     assert {m.__name__ for m in seen} >= {"TaskConfig", "HubSource", "EncoderHub", "RowFilter"}
+
+
+@pytest.mark.parametrize(
+    ("report", "message"),
+    [
+        ({"published": "simcse", "counterparts": {"round-robbin, fine-tune": "one"}},
+         "'simcse' prints no arm 'round-robbin, fine-tune'; did you mean 'round-robin, fine-tune'"),
+        ({"published": "simcse", "counterparts": {"round-robin, fine-tune": "too"}},
+         "counterparts.round-robin, fine-tune: unknown arm 'too'; did you mean 'two'"),
+        ({"published": "simcse", "counterparts": {"round-robin, fine-tune": {"arms": "two"}}},
+         "unknown key 'arms'"),
+        ({"counterparts": {"round-robin, fine-tune": "two"}}, "needs `published`"),
+        ({"published": "pairing", "counterparts": {"x": "two"}}, "with a table of arms"),
+    ],
+)  # fmt: skip
+def test_counterparts_name_what_was_printed_and_what_is_run(tmp_path, report, message):
+    arms = {"one": {}, "two": {"epochs": 2}}
+    with pytest.raises(ValidationError, match=re.escape(message)):
+        make_study(tmp_path, arms=arms, report=report)
