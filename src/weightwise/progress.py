@@ -13,7 +13,7 @@ from weightwise.config import StudyConfig
 from weightwise.duration import duration
 from weightwise.errors import UserError
 from weightwise.files import read_json
-from weightwise.grid import Cell, Grid
+from weightwise.grid import Grid
 from weightwise.layout import Layout
 from weightwise.runs import StudyRuns
 
@@ -24,11 +24,11 @@ STATES = ("done", "running", "waiting", "stopped", "failed")
 
 
 @dataclass(frozen=True)
-class RunStatus:
-    """A run and what is known of it: its state (one of STATES), the sign of life of a running one,
-    the note of a failed or stopped one, and where its log is."""
+class Status:
+    """What is known of a run or a stage: its state (one of STATES), the sign of life of a running
+    one, the note of a failed or stopped one, and where its log is."""
 
-    run: Cell
+    id: str
     state: str
     facts: dict[str, Any]
     log: Path
@@ -44,12 +44,21 @@ class RunStatus:
         return last_line(self.log)
 
 
+@dataclass(frozen=True)
+class RunStatus(Status):
+    """A run; what it costs goes by its number of tasks."""
+
+    tasks: int
+
+
 @dataclass
 class StudyStatus:
-    """A study's runs, and who works on it since when (times in seconds since the epoch)."""
+    """A study's runs and stages, and who works on it since when (times in seconds since the
+    epoch)."""
 
     runs: list[RunStatus]
     prepared: bool
+    stages: list[Status] = field(default_factory=list)
     invocation: dict[str, Any] = field(default_factory=dict)
     finished: list[tuple[float, int]] = field(default_factory=list)
     """When each run was finished, and its number of tasks."""
@@ -69,9 +78,9 @@ class StudyStatus:
     @property
     def eta(self) -> float | None:
         """Seconds until the last run is done at the present rate; None where it is unknown."""
-        left = sum(len(one.run.group) for one in self.runs if one.state != "done")
+        left = sum(one.tasks for one in self.runs if one.state != "done")
         rate = _rate(self.finished) or self._rate_of_running()
-        running = sum(_share(one.facts) * len(one.run.group) for one in self._running())
+        running = sum(_share(one.facts) * one.tasks for one in self._running())
         return max(0.0, left - running) / rate if left and rate and self._running() else None
 
     def _running(self) -> list[RunStatus]:
@@ -84,41 +93,54 @@ class StudyStatus:
             steps, taken = one.facts.get("steps"), one.facts["step"] - one.facts["start_step"]
             seconds = one.facts["written"] - one.facts["started"]
             if steps and taken and seconds > 0:
-                rate += len(one.run.group) * taken / steps / seconds
+                rate += one.tasks * taken / steps / seconds
         return rate
 
 
 def study_status(study: StudyConfig, layout: Layout) -> StudyStatus:
     """Where every run of a study is. Reads small files only; works beside a running study."""
     invocation = read_json(layout.invocation)
-    found = StudyStatus([], True, invocation if isinstance(invocation, dict) else {})
+    known = invocation if isinstance(invocation, dict) else {}
+    found = StudyStatus([], True, invocation=known)
     try:
         runs = StudyRuns(study, layout)
     except UserError:
         found.prepared = False
         grid = Grid(study)
         found.runs = [
-            RunStatus(run, "waiting", {}, layout.log(run, grid.fingerprint(run)))
+            RunStatus(run.id, "waiting", {}, layout.log(run, grid.fingerprint(run)), len(run.group))
             for run in grid.runs
+        ]
+        found.stages = [
+            Status(
+                f"stage {one}", "waiting", {}, layout.stage_log(one, grid.stage_fingerprint(one))
+            )
+            for one in grid.stages
         ]
         return found
     for run in runs.grid.runs:
-        found.runs.append(_run_status(runs, run))
+        mark = runs.grid.fingerprint(run)
+        state, facts = _state(runs.record(run), layout.running(run, mark), runs.failure(run))
+        found.runs.append(RunStatus(run.id, state, facts, runs.log(run), len(run.group)))
+    for name in runs.grid.stages:
+        mark = runs.grid.stage_fingerprint(name)
+        beat = layout.stage_file("running", name, mark)
+        state, facts = _state(runs.stage_record(name), beat, runs.stage_failure(name))
+        found.stages.append(Status(f"stage {name}", state, facts, layout.stage_log(name, mark)))
     found.finished = finished_runs(runs)
     return found
 
 
-def _run_status(runs: StudyRuns, run: Cell) -> RunStatus:
-    log = runs.log(run)
-    if runs.record(run) is not None:
-        return RunStatus(run, "done", {}, log)
-    beat = read_json(runs.layout.running(run, runs.grid.fingerprint(run)))
-    note = runs.failure(run)
+def _state(record: dict | None, beating: Path, note: dict | None) -> tuple[str, dict[str, Any]]:
+    """The state of what leaves a record, a sign of life or a note, and the facts of that state."""
+    if record is not None:
+        return "done", {}
+    beat = read_json(beating)
     if isinstance(beat, dict) and is_alive(beat):
-        return RunStatus(run, "running", beat, log)
+        return "running", beat
     if note is not None:
-        return RunStatus(run, "stopped" if note.get("stopped") else "failed", note, log)
-    return RunStatus(run, "waiting", {}, log)
+        return "stopped" if note.get("stopped") else "failed", note
+    return "waiting", {}
 
 
 def last_line(log: Path) -> str:

@@ -13,7 +13,7 @@ from weightwise.duration import duration
 from weightwise.errors import UserError
 from weightwise.files import read_json
 from weightwise.layout import Layout
-from weightwise.progress import STATES, RunStatus, StudyStatus
+from weightwise.progress import STATES, Status, StudyStatus
 
 SHOWN = 20
 WIDTH = 60
@@ -46,6 +46,9 @@ def render(name: str, found: StudyStatus) -> RenderableType:
         f"Study [bold]{escape(name)}[/bold]: {total} runs: {counts}",
         f"[green]{'━' * filled}[/green][dim]{'━' * (WIDTH - filled)}[/dim]",
     ]
+    if found.stages:
+        told = ", ".join(f"{one.id.removeprefix('stage ')} {one.state}" for one in found.stages)
+        parts.append(escape(f"Stages, before the runs that start from them: {told}"))
     if not found.prepared:
         parts.append("The data are not prepared yet.")
     times = []
@@ -59,17 +62,18 @@ def render(name: str, found: StudyStatus) -> RenderableType:
         parts.append(escape(f"{', '.join(times)} {where}".strip()))
     if found.invocation.get("reason"):
         parts.append(escape(f"The last command could not start: {found.invocation['reason']}"))
-    running = [one for one in found.runs if one.state == "running"]
+    everything = [*found.stages, *found.runs]
+    running = [one for one in everything if one.state == "running"]
     if running:
         parts.append(_running(running))
     for state in ("failed", "stopped"):
-        those = [one for one in found.runs if one.state == state]
+        those = [one for one in everything if one.state == state]
         if those:
             parts.append(_ended(state, those))
     return Group(*parts)
 
 
-def _running(those: list[RunStatus]) -> Table:
+def _running(those: list[Status]) -> Table:
     table = Table(
         Column("running", overflow="fold"), "step", "epoch", "for", "where", title_justify="left"
     )
@@ -77,7 +81,7 @@ def _running(those: list[RunStatus]) -> Table:
         facts = one.facts
         job = f", Slurm job {facts['slurm_job']}" if facts.get("slurm_job") else ""
         table.add_row(
-            escape(one.run.id),
+            escape(one.id),
             f"{facts['step']} of {facts['steps'] or '?'}",
             str(facts["epoch"]),
             duration(max(0.0, time.time() - facts["started"])),
@@ -86,7 +90,7 @@ def _running(those: list[RunStatus]) -> Table:
     return _and_more(table, those)
 
 
-def _ended(state: str, those: list[RunStatus]) -> Table:
+def _ended(state: str, those: list[Status]) -> Table:
     table = Table(
         Column(state, overflow="fold"), "why, and the log's last line", title_justify="left"
     )
@@ -94,11 +98,11 @@ def _ended(state: str, those: list[RunStatus]) -> Table:
         line = one.last_line
         repeated = not line or one.reason in line or line in one.reason
         text = one.reason if repeated else f"{one.reason}\n{line}"
-        table.add_row(escape(one.run.id), escape(f"{text}\n{one.log}"))
+        table.add_row(escape(one.id), escape(f"{text}\n{one.log}"))
     return _and_more(table, those)
 
 
-def _and_more(table: Table, those: list[RunStatus]) -> Table:
+def _and_more(table: Table, those: list[Status]) -> Table:
     if len(those) > SHOWN:
         table.add_row(f"and {len(those) - SHOWN} more", *[""] * (len(table.columns) - 1))
     return table
@@ -113,13 +117,17 @@ def as_json(name: str, found: StudyStatus) -> dict:
         "reason": found.invocation.get("reason"),
         "elapsed_seconds": found.elapsed,
         "eta_seconds": found.eta,
-        "runs": [
-            {"id": one.run.id, "state": one.state, "log": str(one.log)}
-            | ({"reason": one.reason, "last_line": one.last_line} if one.reason else {})
-            | ({k: one.facts.get(k) for k in BEAT} if one.state == "running" else {})
-            for one in found.runs
-        ],
+        "stages": [_one(one) for one in found.stages],
+        "runs": [_one(one) for one in found.runs],
     }
+
+
+def _one(one: Status) -> dict:
+    return (
+        {"id": one.id, "state": one.state, "log": str(one.log)}
+        | ({"reason": one.reason, "last_line": one.last_line} if one.reason else {})
+        | ({k: one.facts.get(k) for k in BEAT} if one.state == "running" else {})
+    )
 
 
 def show(name: str, found: StudyStatus) -> None:

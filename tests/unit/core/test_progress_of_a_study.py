@@ -33,8 +33,8 @@ def shown(study) -> str:
 
 
 def state_of(study, run) -> str:
-    states = {one.run: one.state for one in study_status(study.study, study.layout).runs}
-    return states[run]
+    states = {one.id: one.state for one in study_status(study.study, study.layout).runs}
+    return states[run.id]
 
 
 def beat_file(study, run):
@@ -79,14 +79,14 @@ def test_every_state(prepared):
         {"id": stopped.id, "error": "stopped by TERM after step 3 of 9", "stopped": True},
     )
     found = study_status(study.study, study.layout)
-    states = {one.run: one.state for one in found.runs}
-    assert [states[r] for r in (done, running, failed, stopped)] == [
+    states = {one.id: one.state for one in found.runs}
+    assert [states[r.id] for r in (done, running, failed, stopped)] == [
         "done",
         "running",
         "failed",
         "stopped",
     ]
-    assert set(states[r] for r in study.grid.runs[4:]) == {"waiting"}
+    assert set(states[r.id] for r in study.grid.runs[4:]) == {"waiting"}
     text = shown(study)
     assert f"{len(study.grid.runs)} runs: 1 done, 1 running" in text
     assert "1 stopped, 1 failed" in text
