@@ -17,9 +17,13 @@ report: $(RUNTIME)
 	@snakemake
 	@echo "$(CURDIR)/reports/embedded/index.html"
 
-## test: all tests, formatting and lint
+## test: all tests, formatting and lint; those on Slurm mostly wait, so they run beside the others
 test: $(DEVELOPMENT) lint
-	@python -m pytest
+	@python -m pytest -p no:cacheprovider tests/slurm >$(VENV)/slurm-tests.txt 2>&1 & beside=$$!; \
+	python -m pytest --ignore tests/slurm; others=$$?; \
+	wait $$beside; slurm=$$?; \
+	echo "tests on Slurm:"; cat $(VENV)/slurm-tests.txt; \
+	exit $$(( others || slurm ))
 
 lint: $(DEVELOPMENT)
 	@ruff check .

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 
-from weightwise.config import StudyConfig
+from weightwise.config import StudyConfig, TrainingConfig
 from weightwise.errors import UserError
 from weightwise.grid import Cell, Grid
 from weightwise.layout import Layout
@@ -22,6 +22,8 @@ GUESSED_FLOPS = 6e10
 # Where nothing is known yet.
 ASSUMED_TOKENS = 20
 ASSUMED_ROWS = 10_000
+# Of a step under SMART, as benchmarks/smart.py measures it in fp32.
+SMART_WORK = 3.0
 BERT_BASE_LAYERS = 12
 BERT_BASE_LAYER = 7_080_000
 
@@ -92,9 +94,22 @@ def _blind_guess(study: StudyConfig, grid: Grid) -> Estimate:
 
 
 def _batches(runs: StudyRuns, run: Cell) -> float:
-    """Batches of a run, all tasks counted."""
+    """Batches of a run, all tasks counted, in units of one that trains the encoder plainly."""
     training = runs.grid.training(run.variant)
-    return training.epochs * sum(runs.epoch_lengths(run).values()) / training.batch_size
+    lengths = runs.epoch_lengths(run)
+    work = sum(_work(training, task) * length for task, length in lengths.items())
+    return training.epochs * work / training.batch_size
+
+
+def _work(training: TrainingConfig, task: str) -> float:
+    """Products of a batch of a task beside those of one that trains the encoder plainly: a forward
+    and a backward, which is twice a forward."""
+    kept, smart = training.trunk_tasks, training.smart
+    if training.freeze_trunk or (kept is not None and task not in kept):
+        return 1 / 3
+    if smart is not None and (smart.tasks is None or task in smart.tasks):
+        return SMART_WORK
+    return 1.0
 
 
 def _seconds(runs: StudyRuns, run: Cell) -> float:
@@ -111,7 +126,7 @@ def _flops(runs: StudyRuns, run: Cell) -> float:
         tokens, rows = _tokens(runs, task)
         trained = training.epochs * runs.epoch_lengths(run)[task]
         scored = training.epochs * rows["dev"] + rows["test"]
-        total += parameters * tokens * (6 * trained + 2 * scored)
+        total += parameters * tokens * (6 * _work(training, task) * trained + 2 * scored)
     return total
 
 

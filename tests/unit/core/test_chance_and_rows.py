@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from weightwise.analysis.relative_change import relative_changes
 from weightwise.collect import collect
 from weightwise.grid import Grid
+from weightwise.plan import planned
 from weightwise.train.inputs import Prepared
 from weightwise.train.loop import train
 from weightwise.train.run import execute
@@ -173,3 +174,14 @@ def test_changes_without_a_baseline_say_so(prepared):
     changes = relative_changes(scores)
     assert changes["change"].isna().all()
     assert changes["undefined"].str.contains("baseline").all()
+
+
+def test_the_plan_counts_what_regularisers_and_frozen_encoders_cost(prepared):
+    def estimate(**training) -> float:
+        study = prepared(**together(training=training))
+        return planned(study.study, study.layout)[1].seconds
+
+    plain = estimate()
+    assert estimate(freeze_trunk=True) < plain / 2
+    assert plain < estimate(smart={"tasks": ["SEN"]}) < estimate(smart={}) < 3 * plain
+    assert estimate(freeze_trunk=True) < estimate(trunk_tasks=["SEN", "PAR"]) < plain
