@@ -102,9 +102,9 @@ BERTRAM = Paper(
     baseline="constant or random prediction",
     named_arms=True,
     cautions=(
-        "The paper's own differences are to its first row, which reads no text: every trained "
-        "model is far above it for sentiment and similarity. Whether an extension helps is told by "
-        "the differences to training on all three tasks, in the table of named arms.",
+        "The paper's own differences are to its first row, which reads no text: all its trained "
+        "models are far above that for sentiment and similarity. Whether an extension helps is told "
+        "by the differences to training on all three tasks, in the table of named arms.",
         "Quora's dev file has 37.5 % paraphrases, so whoever always answers no is right in 62.5 %. "
         "The paper's paraphrase accuracies, 0.375 to 0.541, all lie below that.",
         "One seed: rows of the paper that differ by less than the noise floor are not told apart.",

@@ -82,8 +82,10 @@ def _ours(
     rows = []
     for task in tasks:
         splits = ((checks.get("tasks") or {}).get(task) or {}).get("splits") or {}
-        if isinstance((splits.get("train") or {}).get("rows"), int):
-            rows.append(f"{task} {splits['train']['rows']:,}")
+        count = (splits.get("train") or {}).get("rows")
+        if isinstance(count, int):
+            used = min(count, (training.train_rows or {}).get(task, count))
+            rows.append(f"{task} {used:,}")
     seeds = in_variant(inputs.scores, variant)["seed"].nunique()
     per_epoch = training.examples_per_epoch
     return (

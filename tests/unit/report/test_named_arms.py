@@ -183,3 +183,10 @@ def test_a_sweep_keeps_its_page(tmp_path):
     text = page.read_text("utf-8")
     assert 'id="arms"' not in text
     assert '<nav aria-label="Variants">' in text
+
+
+def test_the_rows_told_are_those_that_are_trained_on(tmp_path):
+    study = arms_study({"fine-tune": {"train_rows": {"SEN": 100}}, "probe": {"freeze_trunk": True}})
+    found = beside_study(load_inputs(arms_tables(tmp_path, study), study), study, make_checks())
+    assert "training rows: SEN 100" in found.notes[0]
+    assert "8,544" not in found.notes[0]
