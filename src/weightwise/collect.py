@@ -88,7 +88,7 @@ def analyse_study(runs: StudyRuns) -> None:
     study, tables = runs.study, runs.layout.tables
     scores = read_table(tables / "scores.parquet", Scores)
     report = study.report
-    chosen = chosen_arms(scores)
+    chosen = chosen_arms(scores, alone=not study.arms)
     how = PAPERS[report.published].overall if report.published else "mean_mapped"
     levels = {"confidence": report.confidence, "power": report.power}
     found = analyse(scores, tables, **levels, overall=how)

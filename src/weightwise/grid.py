@@ -219,7 +219,9 @@ class Grid:
             "seed": run.seed,
             "study_seed": study.study_seed,
             "encoder": {"layers": study.encoder.layers, "max_length": study.encoder.max_length},
-            "training": _training_definition(training.meant_for(run.group)),
+            "training": _training_definition(
+                training.meant_for(run.group), bool(self.head_only(run))
+            ),
             # What it means for this run, so that runs whose tasks all train the trunk are one.
             "head_only": sorted(self.head_only(run)),
         }
@@ -242,12 +244,12 @@ class Grid:
         return digest([self.definition(run), code_version(run.arm.combiner)])[:16]
 
 
-def _training_definition(training: TrainingConfig) -> dict[str, Any]:
+def _training_definition(training: TrainingConfig, left_out: bool) -> dict[str, Any]:
     """The keys of training that decide a run. The start's own name is a label: its fingerprint
-    stands beside."""
+    stands beside. `left_out`: a task of the run trains its head alone, which is probing, too."""
     default = TrainingConfig()
     unsaid = {key for key in NOTHING_SAID if getattr(training, key) == getattr(default, key)}
-    if {"freeze_trunk", "probe_epochs"} <= unsaid:
+    if {"freeze_trunk", "probe_epochs"} <= unsaid and not left_out:
         unsaid.add("probe_learning_rate")
     return training.model_dump(mode="json", exclude=NO_RESULT | unsaid | {"start"})
 

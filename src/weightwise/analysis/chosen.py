@@ -9,7 +9,7 @@ from weightwise.analysis.labels import BASELINE, combiner_rank, tasks_of
 CELL = ["task", "group", "combiner", "alpha", "variant"]
 
 
-def chosen_arms(scores: pd.DataFrame) -> pd.DataFrame:
+def chosen_arms(scores: pd.DataFrame, alone: bool = True) -> pd.DataFrame:
     """The reference and the best arm of every task.
 
     The reference is the first variant's task alone, or, where that was not trained, its simplest
@@ -20,6 +20,8 @@ def chosen_arms(scores: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         scores: `tables.Scores`.
+        alone: False, as for named arms: the reference is an arm of several tasks, too, if there is
+            one; it is then the one that `comparisons.compare_variants` begins with.
 
     Returns:
         A row per task and role in the order of the tasks: role (`reference`, `best`), task, group,
@@ -32,7 +34,7 @@ def chosen_arms(scores: pd.DataFrame) -> pd.DataFrame:
     for task in scores["task"].unique():
         own = rows[rows["task"] == task]
         if len(own):
-            found.append(("reference", _reference(own)))
+            found.append(("reference", _reference(own, alone)))
         measured = _arms(dev[dev["task"] == task])
         if len(measured):
             whole = measured[measured["seeds"] == measured["seeds"].max()]
@@ -82,12 +84,17 @@ def _arms(rows: pd.DataFrame) -> pd.DataFrame:
     ).reset_index()  # fmt: skip
 
 
-def _reference(rows: pd.DataFrame):
-    """The first variant's task alone, else its simplest arm in the largest grouping."""
+def _reference(rows: pd.DataFrame, alone: bool):
+    """The first variant's task alone (or that last), else its simplest arm in the largest
+    grouping."""
     first = _arms(rows[rows["variant"] == rows["variant"].iloc[0]])
 
     def rank(arm) -> tuple:
-        return (arm.combiner != BASELINE, -len(tasks_of(arm.group)), combiner_rank(arm.combiner))
+        return (
+            (arm.combiner != BASELINE) == alone,
+            -len(tasks_of(arm.group)),
+            combiner_rank(arm.combiner),
+        )
 
     return min(first.itertuples(), key=rank)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -42,8 +42,12 @@ class ReportConfig(Strict):
         return Counterpart(arm=found) if isinstance(found, str) else found
 
 
-def refuse_counterparts(report: ReportConfig, variants: Sequence[str]) -> None:
+def refuse_counterparts(report: ReportConfig, variants: Mapping[str, bool]) -> None:
     """Refuse counterparts of arms that were not printed, or that this study does not have.
+
+    Args:
+        report: what the report says.
+        variants: the study's variants, and whether their tasks are trained alone, too.
 
     Raises:
         ValueError: one of them, with the nearest name there is.
@@ -68,4 +72,9 @@ def refuse_counterparts(report: ReportConfig, variants: Sequence[str]) -> None:
         if arm not in variants:
             raise ValueError(
                 f"report.counterparts.{name}: unknown arm '{arm}'; {nearest(arm, list(variants))}"
+            )
+        if report.counterpart(name).alone and not variants[arm]:
+            raise ValueError(
+                f"report.counterparts.{name}: `alone`, but the tasks of '{arm}' are not trained "
+                "alone; set its `single_tasks: true`"
             )

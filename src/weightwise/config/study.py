@@ -185,7 +185,8 @@ class StudyConfig(Strict):
                 raise ValueError(f"combiner '{text}' needs `alphas`")
         if "default" in self.arms:
             raise ValueError("arms: an arm cannot be called 'default'; choose another name")
-        refuse_counterparts(self.report, list(variants(self)))
+        made = variants(self)
+        refuse_counterparts(self.report, {name: one.single_tasks for name, one in made.items()})
         if Decimal(self.simplex_step) == 0 or Decimal(1) % Decimal(self.simplex_step) != 0:
             raise ValueError("simplex_step must divide 1, such as 0.25 or 0.2")
         return self

@@ -96,7 +96,8 @@ class TrainingConfig(OptimiserConfig):
     where there are fewer, on all. Tasks that are not named, and null: all rows."""
     trunk_tasks: tuple[Name, ...] | None = None
     """Tasks that train the encoder; null: all of them. The others train their heads on
-    what it makes of their texts, and leave it alone (simcse's leave-one-out)."""
+    what it makes of their texts, at `probe_learning_rate`, and leave it alone (simcse's
+    leave-one-out)."""
     batch_size: Annotated[int, Field(ge=1)] = 8
     """Examples of each task in a step."""
     accumulate: Annotated[int, Field(ge=1)] = 1
@@ -113,7 +114,8 @@ class TrainingConfig(OptimiserConfig):
     """Probe, then fine-tune: in so many first epochs (of `epochs`) only the heads are trained, then
     everything. Each of the two parts has the rate's schedule for itself."""
     probe_learning_rate: Positive = 1e-3
-    """Learning rate of the heads while the encoder is frozen."""
+    """Learning rate of the heads while the encoder is frozen, and of those of tasks that
+    `trunk_tasks` leaves out."""
     learning_rate_schedule: Literal["constant", "linear"] = "constant"
     """`linear`: falls to zero over the run, after the warm-up."""
     clip_norm: Positive | None = None
@@ -181,6 +183,17 @@ class TrainingConfig(OptimiserConfig):
         return self
 
     @model_validator(mode="after")
+    def _some_task_trains_the_trunk(self) -> TrainingConfig:
+        kept = self.trunk_tasks
+        if kept is not None and not kept:
+            raise ValueError(
+                "`trunk_tasks` names no task; to train no encoder, `freeze_trunk: true`"
+            )
+        if kept is not None and len(set(kept)) != len(kept):
+            raise ValueError(f"trunk_tasks: a task stands twice in {list(kept)}")
+        return self
+
+    @model_validator(mode="after")
     def _decoders_are_for_two_vectors(self) -> TrainingConfig:
         if self.pair == "joint" and self.decoder != "concatenate":
             raise ValueError(f"decoder '{self.decoder}' needs `pair: siamese`")
@@ -188,6 +201,11 @@ class TrainingConfig(OptimiserConfig):
 
     @model_validator(mode="after")
     def _something_follows_the_probing(self) -> TrainingConfig:
+        for key in ("smart", "trunk_tasks"):
+            if self.freeze_trunk and getattr(self, key) is not None:
+                raise ValueError(
+                    f"`freeze_trunk` trains the heads alone, so `{key}` makes no sense beside it"
+                )
         if self.freeze_trunk and self.probe_epochs:
             raise ValueError(
                 "`freeze_trunk` probes in every epoch, so `probe_epochs` makes no sense beside it"

@@ -71,13 +71,16 @@ def _variant(
             raise ValueError(f"{where}: '{key}' is swept, too; give it in one place")
     own = {k: v for k, v in overrides.items() if k in STUDY_KEYS}
     changes = {k: v for k, v in overrides.items() if k not in STUDY_KEYS} | dict(swept)
+    place = ""
     try:
         training = TrainingConfig.model_validate(study.training.model_dump() | changes)
         # The study's own fields check what an arm puts in their place.
-        checked = {key: _checked(type(study), key, value) for key, value in own.items()}
+        checked = {}
+        for place, value in own.items():
+            checked[place] = _checked(type(study), place, value)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
+        key = ".".join(filter(None, [place, *map(str, first["loc"])]))
         reason = first["msg"].removeprefix("Value error, ")
         raise ValueError(f"{where}: {key + ': ' if key else ''}{reason}") from None
     return Variant(
@@ -116,6 +119,8 @@ def _refuse(study: StudyConfig, variant: Variant, where: str) -> None:
                 f"{where}: `single_tasks: false` leaves nothing to run; give larger `groupings`, "
                 "or list the single tasks in `groupings`"
             )
+    if not variant.combiners and not variant.single_tasks:
+        raise ValueError(f"{where}: without `combiners` and `single_tasks` it has no run at all")
     for text in variant.combiners:
         kind = read_combiner(text).type
         if training.schedule in ONE_TASK_A_STEP and text != "addition":

@@ -9,7 +9,8 @@ other and 0 where it contradicts it. Facts of a stage, as `checks.json` holds th
      "texts": {"train", "held_out"}: texts, or premises,
      "hard_negatives": {"train", "held_out"} premises that have one; null for `mlm`,
      "shared": [{"task", "split", "rows", "share"}] rows of dev and test of the study's tasks any of
-               whose texts the stage has seen,
+               whose texts the stage has seen; "held out" of the stage itself: its own held-out rows
+               with a sentence that it is trained on,
      "tokens": {"longest", "unknown_share"}}
 """
 
@@ -107,7 +108,7 @@ def prepare_stage(
         "control_characters": replaced,
         "texts": texts,
         "hard_negatives": hard,
-        "shared": _shared(rows, examples),
+        "shared": [*_held_out_known(name, rows), *_shared(rows, examples)],
         "tokens": {key: tokens[key] for key in ("longest", "unknown_share")},
     }
 
@@ -207,6 +208,20 @@ def _divide(
     order = {"train": 0, "dev": 1}
     rows = rows[rows["split"].notna()]
     return rows.sort_values("split", key=lambda s: s.map(order), kind="stable")
+
+
+def _held_out_known(name: str, rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Held-out rows with a sentence that stands in a row of training, in whatever place: no premise
+    stands on both sides, but where premises and hypotheses are drawn from one set of sentences, as
+    in SICK, a sentence can."""
+    keys = {
+        split: sentence_keys(part["text_a"], part["text_b"])
+        for split, part in rows.groupby("split")
+    }
+    trained = {text for key in keys["train"] for text in key}
+    count = sum(any(text in trained for text in key) for key in keys["dev"])
+    share = count / len(keys["dev"])
+    return [{"task": name, "split": "held out", "rows": count, "share": share}] if count else []
 
 
 def _shared(rows: pd.DataFrame, examples: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ ANCHOR = "named-arms"
 
 def arms_headline(inputs: Inputs) -> str:
     """Which gains and losses to the first arm survive correction, in one paragraph."""
-    rows = inputs.comparisons
+    rows = _together(inputs.comparisons)
     rows = rows[rows["split"] == _judge(inputs)]
     reference = inputs.variants[0]
     compared = rows[rows["verdict"] != "reference"]
@@ -46,6 +46,7 @@ def arms_headline(inputs: Inputs) -> str:
         f"On {_judge(inputs)} these arms differ from “{reference}” after correction. "
         + ". ".join(parts)
         + "."
+        + (" Optimistic: selected on dev." if _judge(inputs) == "dev" else "")
     )
 
 
@@ -53,10 +54,7 @@ def arms_cards(inputs: Inputs) -> list[Card]:
     """One card per task, and one for the overall score."""
     made = []
     for task in _columns(inputs):
-        rows = inputs.comparisons[inputs.comparisons["task"] == task]
-        # Where tasks were trained alone, too, their variant's section tells what that is worth.
-        together = rows[rows["group"] != rows["task"]]
-        rows = together if len(together) else rows
+        rows = _together(inputs.comparisons[inputs.comparisons["task"] == task])
         dev = rows[(rows["split"] == "dev") & rows["score"].notna()]
         if len(dev):
             # Of equals the first, as the study lists them.
@@ -102,6 +100,13 @@ def _card(inputs: Inputs, task: str, rows: pd.DataFrame, best: pd.Series) -> Car
         facts=facts,
         evidence="",
     )
+
+
+def _together(rows: pd.DataFrame) -> pd.DataFrame:
+    """Without the tasks that were trained alone, too: their variant's section tells what that is
+    worth."""
+    together = rows[rows["group"] != rows["task"]]
+    return together if len(together) else rows
 
 
 def _columns(inputs: Inputs) -> list[str]:

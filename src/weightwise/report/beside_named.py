@@ -91,7 +91,10 @@ def _label(ours: Counterpart | None) -> str:
 
 
 def _note(inputs: Inputs, paper: Paper, base: Counterpart | None) -> str:
-    text = f"Overall: {FORMULAS[paper.overall]}, as in the paper."
+    text = (
+        f"Overall: {FORMULAS[paper.overall]}, as in the paper; in ours every task is measured at "
+        "the epoch that was its own best on dev."
+    )
     if paper.baseline and base is not None:
         text += (
             f" Small: difference to “{paper.baseline}”, in the paper, and to our arm “{base.arm}”, "

@@ -50,7 +50,8 @@ def _table(inputs: Inputs, rows: pd.DataFrame, split: str) -> Table:
     if columns.get(OVERALL) == "Overall":
         mapped = (rows.loc[rows["task"] == OVERALL, "metric"] == "mean_mapped").all()
         note += " Overall: the mean over the tasks"
-        note += ", Pearson's r as (r + 1) / 2." if mapped else "."
+        note += ", Pearson's r as (r + 1) / 2" if mapped else ""
+        note += ", each at its own best epoch on dev."
     if split == "dev":
         note += " Optimistic: epochs are chosen on dev."
     head = ["Arm", "Grouping", "Combiner", *columns.values()]

@@ -181,7 +181,9 @@ class Engine:
         alone = frozen or task in self.head_only
         for batch, words, share in given.of(task):
             loss = source.loss(task, batch, self.generators[task], words, detach=alone)
-            (loss * (weight * share)).backward()
+            # A cosine that is the prediction itself has no head: alone it teaches nothing.
+            if loss.requires_grad:
+                (loss * (weight * share)).backward()
             mean = loss.detach() * share
             total = mean if total is None else total + mean
         return total

@@ -95,7 +95,7 @@ class Training(Resumable):
             )
             for name, combiner in self.combiners.items()
         }
-        self.optimiser = _optimiser(model, keys, self.combiners["arm"])
+        self.optimiser = _optimiser(model, inputs, self.combiners["arm"])
         self.trunk = [p for _, p in model.trunk_parameters()]
         # Weights of the epochs that are some task's best so far, but for the last epoch's.
         self.snapshots: dict[int, dict[str, torch.Tensor]] = {}
@@ -126,6 +126,8 @@ class Training(Resumable):
             number = self.step + 1
             try:
                 engine = self._engine(len(batches))
+                if self.smart is not None and number == self.probing.steps + 1:
+                    self.smart.restart()  # probing has moved the heads meanwhile
                 if self.probing.frozen(number):
                     record = engine.heads_step(batches)
                 else:
@@ -137,7 +139,8 @@ class Training(Resumable):
                 ) from None
             if keys.clip_norm is not None:
                 torch.nn.utils.clip_grad_norm_(self.trunk, keys.clip_norm)
-            self.optimiser.step(self.probing.rate_factor(number))
+            frozen = self.probing.frozen(number)
+            self.optimiser.step(self.probing.rate_factor(number), frozen)
             self.optimiser.zero()
             seconds = time.perf_counter() - started
             tasks, tables = list(batches), self.tables
@@ -241,14 +244,18 @@ def _dropout_generators(inputs: RunInputs) -> dict[str, torch.Generator]:
     return generators
 
 
-def _optimiser(model: MultiTaskModel, keys: TrainingConfig, combiner: Combiner) -> AdamW:
+def _optimiser(model: MultiTaskModel, inputs: RunInputs, combiner: Combiner) -> AdamW:
+    keys = inputs.training
     optimiser = AdamW(keys.beta1, keys.beta2, keys.epsilon)
     optimiser.add(
         model.trunk_parameters(), keys.learning_rate, keys.weight_decay, combiner.sampler()
     )
-    head_rate = keys.head_learning_rate or keys.learning_rate
-    for head in model.heads.values():
-        optimiser.add(head.named_parameters(), head_rate, keys.weight_decay)
+    probing = keys.probe_learning_rate
+    for task, head in model.heads.items():
+        # A head that learns on an encoder which is not trained for it probes, whatever others do.
+        rate = keys.head_learning_rate or keys.learning_rate
+        rate = probing if task in inputs.head_only else rate
+        optimiser.add(head.named_parameters(), rate, keys.weight_decay, probing_rate=probing)
     return optimiser
 
 

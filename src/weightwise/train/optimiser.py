@@ -21,12 +21,14 @@ Sampler = Callable[[int], np.ndarray]
 @dataclass
 class Group:
     """Parameters that share a learning rate and a weight decay, with their moments and the number
-    of their updates: one per tensor, or, with a sampler, one per element."""
+    of their updates: one per tensor, or, with a sampler, one per element. `probing_rate` takes the
+    learning rate's place while the encoder is frozen; None: the same."""
 
     parameters: list[nn.Parameter]
     learning_rate: float
     weight_decay: float
     sampler: Sampler | None = None
+    probing_rate: float | None = None
     first: list[torch.Tensor] = field(default_factory=list)
     second: list[torch.Tensor] = field(default_factory=list)
     steps: list[torch.Tensor] = field(default_factory=list)
@@ -55,6 +57,7 @@ class AdamW:
         rate: float,
         decay: float,
         sampler: Sampler | None = None,
+        probing_rate: float | None = None,
     ) -> None:
         """Add named parameters; biases and layer norms (one-dimensional) are spared the decay.
 
@@ -64,22 +67,29 @@ class AdamW:
             decay: decoupled weight decay.
             sampler: asked in every step and for every tensor which elements move; for the others
                 nothing changes, neither value nor moments nor decay. None: all move.
+            probing_rate: learning rate while the encoder is frozen; None: `rate`.
         """
         named = list(module_parameters)
         for matrices in (True, False):
             chosen = [p for _, p in named if (p.ndim > 1) is matrices]
             if chosen:
-                self.groups.append(Group(chosen, rate, decay if matrices else 0.0, sampler))
+                own_decay = decay if matrices else 0.0
+                self.groups.append(Group(chosen, rate, own_decay, sampler, probing_rate))
 
-    def step(self, rate_factor: float = 1.0) -> None:
-        """One update from the parameters' gradients; learning rates times `rate_factor`."""
+    def step(self, rate_factor: float = 1.0, probing: bool = False) -> None:
+        """One update from the parameters' gradients; learning rates times `rate_factor`; `probing`:
+        the encoder is frozen."""
         for group in self.groups:
+            rate = group.learning_rate
+            if probing and group.probing_rate is not None:
+                rate = group.probing_rate
+            rate *= rate_factor
             live = [i for i, p in enumerate(group.parameters) if p.grad is not None]
             if not live:
                 continue
             if group.sampler is not None:
                 for i in live:
-                    self._sampled_step(group, i, rate_factor)
+                    self._sampled_step(group, i, rate)
                 continue
             steps = [group.steps[i] for i in live]
             torch._foreach_add_(steps, 1)
@@ -92,7 +102,7 @@ class AdamW:
                     [],
                     steps,
                     amsgrad=False,
-                    lr=group.learning_rate * rate_factor,
+                    lr=rate,
                     beta1=self.beta1,
                     beta2=self.beta2,
                     weight_decay=group.weight_decay,
@@ -101,7 +111,7 @@ class AdamW:
                 )
 
     @torch.no_grad()
-    def _sampled_step(self, group: Group, i: int, rate_factor: float) -> None:
+    def _sampled_step(self, group: Group, i: int, rate: float) -> None:
         """AdamW on the sampled elements of one tensor, gathered into short vectors.
 
         An element's bias correction counts its own updates: each moves as if the steps that passed
@@ -113,7 +123,6 @@ class AdamW:
         places = torch.from_numpy(group.sampler(flat[0].numel())).to(flat[0].device)
         value, first, second, count = (tensor.index_select(0, places) for tensor in flat)
         gradient = group.parameters[i].grad.reshape(-1).index_select(0, places)
-        rate = group.learning_rate * rate_factor
         count += 1
         value.mul_(1.0 - rate * group.weight_decay)
         first.lerp_(gradient, 1.0 - self.beta1)

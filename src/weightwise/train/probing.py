@@ -27,14 +27,8 @@ class Probing:
         return number <= self.steps
 
     def rate_factor(self, number: int) -> float:
-        """Factor of all learning rates at step `number` (from 1).
-
-        While the encoder is frozen its parameters have no gradient and do not move, so that the
-        factor only reaches the heads: it brings their rate to `probe_learning_rate`.
-        """
-        keys = self.keys
-        schedule = (keys.learning_rate_schedule, keys.warmup)
-        if not self.frozen(number):
-            return rate_factor(number - 1 - self.steps, self.total - self.steps, *schedule)
-        to_probe = keys.probe_learning_rate / (keys.head_learning_rate or keys.learning_rate)
-        return to_probe * rate_factor(number - 1, self.steps, *schedule)
+        """Factor of all learning rates at step `number` (from 1), in its own part of the run."""
+        schedule = (self.keys.learning_rate_schedule, self.keys.warmup)
+        if self.frozen(number):
+            return rate_factor(number - 1, self.steps, *schedule)
+        return rate_factor(number - 1 - self.steps, self.total - self.steps, *schedule)

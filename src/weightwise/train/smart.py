@@ -60,12 +60,21 @@ class Smart:
         * theta.
 
         Before a step and not after the last one: whoever moves the weights between two steps need
-        not know. Before the first step both are equal, and nothing changes.
+        not know. Before the first step, and after `restart`, both are equal, and nothing changes.
         """
         self._found = {}
         if self.average is not None:
             weights = list(self.model.parameters())
             torch._foreach_lerp_(list(self.average.parameters()), weights, 1.0 - self.keys.decay)
+
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Begin the average anew with the weights of now, where steps without SMART came before:
+        the proximal term would pull back to weights from before them."""
+        if self.average is not None:
+            pairs = zip(self.average.parameters(), self.model.parameters(), strict=True)
+            for average, weight in pairs:
+                average.copy_(weight)
 
     def loss(
         self,

@@ -69,6 +69,18 @@ def test_without_single_tasks_the_reference_is_the_simplest_arm_of_the_largest_g
     assert (found["reference"].group, found["reference"].combiner) == ("SEN+PAR+SIM", "addition")
 
 
+def test_among_named_arms_the_reference_is_trained_together(row, scores):
+    rows = [
+        row("SEN", group, combiner, 0.5)
+        for group, combiner in (("SEN", "baseline"), ("SEN+PAR", "pcgrad"), ("SEN+PAR", "addition"))
+    ]
+    for alone, want in ((True, "baseline"), (False, "addition")):
+        found = chosen_arms(scores(rows), alone).set_index("role")
+        assert found.loc["reference", "combiner"] == want
+    only = chosen_arms(scores(rows[:1]), alone=False).set_index("role")
+    assert only.loc["reference", "combiner"] == "baseline"
+
+
 def test_weights_stand_as_the_tasks_own_and_aliases_do_not_count(chosen):
     found = chosen(
         arm("first", "SEN+PAR", "addition", [0.5]),

@@ -304,3 +304,39 @@ def test_left_out_task_tells_runs_apart_only_where_it_plays_a_part(grid):
 
     assert len(marks("SEN/baseline")) == len(marks("SEN+PAR/pcgrad")) == 1
     assert len(marks("SIM/baseline")) == len(marks("SEN+SIM/pcgrad")) == 2
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"training": {"trunk_tasks": []}}, "`trunk_tasks` names no task"),
+        ({"training": {"trunk_tasks": ["SEN", "SEN"]}}, "trunk_tasks: a task stands twice"),
+        ({"training": {"freeze_trunk": True, "smart": {}}}, "`smart` makes no sense beside it"),
+        (
+            {"training": {"freeze_trunk": True, "trunk_tasks": ["SEN"]}},
+            "`trunk_tasks` makes no sense beside it",
+        ),
+        (
+            {"arms": {"a": {}, "b": {"combiners": [], "single_tasks": False}}},
+            "arms.b: without `combiners` and `single_tasks` it has no run at all",
+        ),
+        (
+            {"arms": {"a": {}, "b": {"combiners": ["pcgard"]}}},
+            "arms.b: combiners.0: unknown combiner 'pcgard'",
+        ),
+        (
+            {
+                "single_tasks": False,
+                "arms": {"a": {}, "b": {"epochs": 2}},
+                "report": {
+                    "published": "mlm",
+                    "counterparts": {"linear probe": {"arm": "b", "alone": True}},
+                },
+            },
+            "the tasks of 'b' are not trained alone",
+        ),
+    ],
+)
+def test_what_would_do_nothing_is_refused(tmp_path, keys, message):
+    with pytest.raises(ValidationError, match=re.escape(message)):
+        make_study(tmp_path, **keys)

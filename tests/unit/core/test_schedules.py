@@ -108,8 +108,8 @@ def test_a_left_out_task_trains_its_head_alone(prepared, combiner):
 
 @pytest.mark.parametrize("combiner", ["addition", "pcgrad"])
 def test_a_frozen_trunk_stays_as_it_is(prepared, combiner):
-    study = make(prepared, [combiner], trunk_tasks=[], weight_decay=0.5)
-    run = training(study, combiner)
+    study = make(prepared, [combiner], trunk_tasks=["SIM"], weight_decay=0.5)
+    run = training(study, combiner, TRIPLE[:2])
     before = {n: p.clone() for n, p in run.model.trunk_parameters()}
     run.run()
     for name, parameter in run.model.trunk_parameters():

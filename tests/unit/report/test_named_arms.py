@@ -77,6 +77,15 @@ def test_the_first_words_name_what_survives_correction(inputs):
     assert by_task["SEN"].advice == "No arm was better on dev than “fine-tune”, the reference."
 
 
+def test_tasks_alone_are_not_called_arms(tmp_path):
+    """The same arm would be better and worse at once."""
+    study = arms_study()
+    table = arms_tables(tmp_path, study, alone=tuple(ARMS))
+    with_alone = arms_headline(load_inputs(table, study))
+    assert with_alone.count("for SEN") == 1
+    assert with_alone.endswith("Optimistic: selected on dev.")
+
+
 def test_a_better_arm_is_named_and_judged_on_test(tmp_path):
     arms = {"probe": ARMS["probe"], "fine-tune": {}}
     study = arms_study(arms)

@@ -133,18 +133,14 @@ def test_rates_of_the_two_parts():
         epochs=5,
         probe_epochs=2,
         learning_rate=1e-5,
-        head_learning_rate=1e-4,
-        probe_learning_rate=1e-3,
         learning_rate_schedule="linear",
         warmup=0.25,
     )
     probing = Probing(keys, per_epoch=4)
     factors = [probing.rate_factor(n) for n in range(1, 21)]
+    assert factors[:8] == pytest.approx([1 / 2, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
     assert [probing.frozen(n) for n in range(1, 21)] == [True] * 8 + [False] * 12
-    # Heads: 1e-4 times the factor; warm-up over a quarter of each part, then down to its end.
-    assert [1e-4 * f for f in factors[:8]] == pytest.approx(
-        [1e-3 * x for x in (1 / 2, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6)]
-    )
+    # Warm-up over a quarter of each part, then down to its end.
     assert factors[8:] == pytest.approx([1 / 3, 2 / 3, 1, *(1 - k / 9 for k in range(9))])
 
 
@@ -174,6 +170,73 @@ def test_heads_move_at_the_probe_rate(run_of):
     steps = torch.cat([(heads(model)[n] - p).abs().flatten() for n, p in before.items()])
     assert steps.max() == pytest.approx(2e-3, rel=1e-3)
     assert (steps > 1.9e-3).float().mean() > 0.5
+
+
+@pytest.mark.parametrize("schedule", ["min_size", "sequential"])
+def test_the_head_of_a_left_out_task_learns_at_the_probe_rate(run_of, schedule):
+    """And the others at theirs; in the epochs of probing all do."""
+    for probe_epochs in (0, 1):
+        model, inputs = run_of(
+            trunk_tasks=["SEN"],
+            schedule=schedule,
+            epochs=1 + probe_epochs,
+            probe_epochs=probe_epochs,
+            examples_per_epoch=8,
+            head_learning_rate=3e-4,
+            probe_learning_rate=2e-3,
+            weight_decay=0.0,
+            epsilon=1e-12,
+        )
+        before = heads(model)
+        train(model, inputs)
+        steps = {
+            task: max(
+                float((heads(model)[name] - value).abs().max())
+                for name, value in before.items()
+                if name.startswith(task)
+            )
+            for task in ("SEN", "SIM")
+        }
+        # Adam's second step is at most a little longer than its rate.
+        assert steps["SIM"] >= 1.9e-3
+        assert (steps["SEN"] < 3.1e-4) == (probe_epochs == 0)
+
+
+@pytest.mark.parametrize("loss", ["mse", "cosine_embedding_graded"])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"freeze_trunk": True},
+        {"probe_epochs": 1},
+        {"trunk_tasks": ["SEN"]},
+        {"trunk_tasks": ["SEN"], "schedule": "sequential", "epoch_surgery": True},
+        {"trunk_tasks": ["SEN"], "smart": {}},
+    ],
+)
+def test_a_cosine_without_a_head_is_scored_as_it_is(run_of, keys, loss):
+    """There is nothing to train in it but the encoder."""
+    cosine = {"pair": "siamese", "decoder": "cosine", "head": "linear", "representation": "mean"}
+    model, inputs = run_of(similarity_loss=loss, **cosine, **keys)
+    assert not list(model.heads["SIM"].parameters())
+    before = heads(model)
+    tables = train(model, inputs)
+    assert np.isfinite([row["loss"] for row in tables.steps]).all()
+    assert {row["task"] for row in tables.steps} == {"SEN", "SIM"}
+    assert moved(before, heads(model)) == set(before)
+
+
+def test_smart_begins_where_probing_ends(run_of):
+    """The proximal term is zero in its first step: nothing has moved since its average began."""
+    model, inputs = run_of(probe_epochs=1, epochs=2, smart={}, probe_learning_rate=1e-2)
+    tables = train(model, inputs)
+    terms = [row for row in tables.regularisers if np.isfinite(row["proximal"])]
+    first = min(row["step"] for row in terms)
+    assert first == len({row["step"] for row in tables.steps}) // 2 + 1
+    at = {row["step"]: 0.0 for row in terms}
+    for row in terms:
+        at[row["step"]] += row["proximal"]
+    assert at[first] == 0.0
+    assert at[first + 1] > 0.0
 
 
 def test_a_stopped_probing_goes_on_to_the_same_numbers(run_of, tmp_path):

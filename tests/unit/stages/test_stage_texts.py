@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -82,6 +83,26 @@ def test_texts_that_the_tasks_score_are_counted(fresh):
     assert any(
         "stage TEXTS" in warning and "dev rows of SIM" in warning for warning in checks["warnings"]
     )
+
+
+def test_held_out_pairs_with_a_sentence_of_training_are_counted(fresh):
+    """No premise stands on both sides, but a hypothesis may be a premise elsewhere."""
+    lines = (fresh.folder / "data" / "pairs.csv").read_text().splitlines()
+    premises = list(dict.fromkeys(line.split(",")[0] for line in lines[1:]))
+    for one, other in itertools.pairwise(premises):
+        lines.append(f"{one},{other},entailment")
+    (fresh.folder / "data" / "pairs.csv").write_text("\n".join(lines) + "\n")
+    study, layout = fresh()
+    checks = prepare_study(study, layout)
+    (own,) = [s for s in checks["stages"]["PAIRS"]["shared"] if s["split"] == "held out"]
+    rows = read_table(layout.stage_texts("PAIRS"), Examples)
+    train, dev = (rows[rows["split"] == split] for split in ("train", "dev"))
+    known = {*train["text_a"], *train["text_b"]}
+    want = sum(a in known or b in known for a, b in zip(dev["text_a"], dev["text_b"], strict=True))
+    assert want > 0
+    assert (own["task"], own["rows"], own["share"]) == ("PAIRS", want, want / len(dev))
+    assert any("PAIRS: of the held-out rows" in warning for warning in checks["warnings"])
+    assert not [s for s in checks["stages"]["TEXTS"]["shared"] if s["split"] == "held out"]
 
 
 def spoil(folder, name: str, old: str, new: str) -> None:
