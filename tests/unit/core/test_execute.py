@@ -282,7 +282,7 @@ def test_learning_rates_of_encoder_and_heads(prepared):
 
 def test_rate_follows_the_schedule(prepared, monkeypatch):
     factors = []
-    monkeypatch.setattr(loop.AdamW, "step", lambda optimiser, factor: factors.append(factor))
+    monkeypatch.setattr(loop.AdamW, "step", lambda optimiser, factor, _: factors.append(factor))
     keys = {"epochs": 2, "learning_rate_schedule": "linear", "warmup": 0.25}
     trained(prepared(training=keys), PAIR)
     rise, fall = [1 / 3, 2 / 3, 1], [k / 9 for k in range(9, 0, -1)]
@@ -291,7 +291,7 @@ def test_rate_follows_the_schedule(prepared, monkeypatch):
 
 def test_every_parameter_is_optimised_once_with_its_keys(prepared, monkeypatch):
     seen = []
-    monkeypatch.setattr(loop.AdamW, "step", lambda optimiser, factor: seen.append(optimiser))
+    monkeypatch.setattr(loop.AdamW, "step", lambda optimiser, *_: seen.append(optimiser))
     keys = {"epochs": 1, "weight_decay": 0.2, "head_learning_rate": 0.5, "epsilon": 1e-4}
     study = prepared(training=keys)
     run = study.grid.run(PAIR)
@@ -320,11 +320,11 @@ def test_clipping_changes_the_encoder_alone(prepared, monkeypatch):
     norms = []
     step = loop.AdamW.step
 
-    def watched(optimiser, factor):
+    def watched(optimiser, *given):
         groups = optimiser.groups
         squares = [sum(float(p.grad.square().sum()) for p in g.parameters) for g in groups]
         norms.append((sum(squares[:2]) ** 0.5, sum(squares[2:]) ** 0.5))
-        step(optimiser, factor)
+        step(optimiser, *given)
 
     monkeypatch.setattr(loop.AdamW, "step", watched)
     trained(prepared(training={"epochs": 1, "clip_norm": 0.01}), PAIR)
