@@ -58,9 +58,12 @@ def beside_study(inputs: Inputs, study: StudyConfig, checks: dict[str, Any]) -> 
     paper = PAPERS[study.report.published] if study.report.published else None
     if paper is None or not paper.named_arms:
         return None
-    tasks = [t for t in inputs.tasks() if t in published_arms(paper.arms).columns]
-    if not tasks:
+    columns = published_arms(paper.arms).columns
+    if not any(task in columns for task in study.tasks):
         return Beside(paper.citation, [NO_TASK], [])
+    tasks = [task for task in inputs.tasks() if task in columns]
+    if not tasks:
+        return None  # no run is finished
     ours = (
         f"How ours differs: the paper {paper.setting}. Ours, but for what an arm changes: "
         f"{_ours(inputs, inputs.variants[0], study, checks, tasks)}. Scores of different encoders "
