@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -199,3 +202,19 @@ def _when(seconds: float) -> str:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def end_when_told(scheduler: Any) -> None:
+    """Let Snakemake's answer to SIGTERM run in a thread of its own.
+
+    Its handler takes a lock that the main thread may hold at that moment, and waits for it in the
+    main thread: Snakemake then never ends. Another thread gets the lock when it is free.
+
+    Args:
+        scheduler: Snakemake's, whose handler of SIGTERM is `exit_gracefully`.
+    """
+    answer = getattr(scheduler, "exit_gracefully", None)
+    if answer is not None and signal.getsignal(signal.SIGTERM) == answer:
+        signal.signal(
+            signal.SIGTERM, lambda *_: threading.Thread(target=answer, daemon=True).start()
+        )

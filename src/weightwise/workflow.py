@@ -212,6 +212,7 @@ class WorkflowStudy:
             return
         from weightwise.preflight import before_the_first_job
 
+        invocation.end_when_told(workflow.scheduler)
         invocation.stop_orphans(self.layout)
         executor = getattr(workflow.scheduler, "_executor", None)
         invocation.begin(
