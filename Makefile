@@ -17,13 +17,12 @@ report: $(RUNTIME)
 	@snakemake
 	@echo "$(CURDIR)/reports/embedded/index.html"
 
-## test: all tests, formatting and lint; those on Slurm mostly wait, so they run beside the others
+## test: all tests, formatting and lint; studies on Slurm and in Snakemake, which often wait, run beside the others
 test: $(DEVELOPMENT) lint
-	@python -m pytest -p no:cacheprovider tests/slurm >$(VENV)/slurm-tests.txt 2>&1 & beside=$$!; \
-	python -m pytest --ignore tests/slurm; others=$$?; \
-	wait $$beside; slurm=$$?; \
-	echo "tests on Slurm:"; cat $(VENV)/slurm-tests.txt; \
-	exit $$(( others || slurm ))
+	@python -m pytest -p no:cacheprovider tests/slurm tests/workflow >$(VENV)/studies.txt 2>&1 & beside=$$!; \
+	python -m pytest --ignore tests/slurm --ignore tests/workflow; others=$$?; \
+	echo "whole studies:"; wait $$beside; studies=$$?; cat $(VENV)/studies.txt; \
+	exit $$(( others || studies ))
 
 lint: $(DEVELOPMENT)
 	@ruff check .
