@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import pandas as pd
 
 from weightwise.analysis.intervals import summarise_arms
-from weightwise.analysis.labels import BASELINE, combiner_rank, tasks_of, text_or_none
+from weightwise.analysis.labels import (
+    BASELINE,
+    combiner_rank,
+    largest_group,
+    tasks_of,
+    text_or_none,
+)
+from weightwise.analysis.overall import HowOverall, as_counted
 from weightwise.tables import Comparisons, check, empty
 
 SEPARATOR = "\x1f"  # stands in no name
 OVERALL = "overall"
 """In place of a task: the overall score of all tasks of a grouping."""
-HowOverall = Literal["mean_mapped", "mean_raw"]
 
 
 def compare_variants(
@@ -66,11 +71,8 @@ def summarise(frames: Sequence[pd.DataFrame], confidence: float, power: float) -
 def overall_rows(scores: pd.DataFrame, how: HowOverall) -> pd.DataFrame:
     """Rows of the task `overall` for every arm of several tasks without weights."""
     rows = scores[scores["alpha"].isna() & (scores["combiner"] != BASELINE)]
-    mapped = rows["score"].where(
-        (rows["metric"] != "pearson") | (how == "mean_raw"), (rows["score"] + 1) / 2
-    )
     keys = ["variant", "split", "group", "combiner", "seed"]
-    joined = rows.assign(score=mapped).groupby(keys, sort=False)
+    joined = rows.assign(score=as_counted(rows, how)).groupby(keys, sort=False)
     means = joined.agg(
         score=("score", lambda values: values.mean(skipna=False)),
         tasks=("task", "nunique"),
@@ -86,7 +88,7 @@ def _references(rows: pd.DataFrame) -> dict[str | None, pd.DataFrame]:
     """The first variant's simplest arm by grouping; None: that of its largest grouping."""
     found = {group: simplest_arm(of_group) for group, of_group in rows.groupby("group", sort=False)}
     if found:
-        found[None] = found[max(found, key=lambda group: len(tasks_of(group)))]
+        found[None] = found[largest_group(found)]
     return found
 
 
@@ -95,6 +97,16 @@ def simplest_arm(rows: pd.DataFrame) -> pd.DataFrame:
     arms = rows.groupby(["combiner", "alpha"], sort=False, dropna=False)
     chosen = min(arms.groups, key=lambda arm: (combiner_rank(arm[0]), str(arm[1])))
     return arms.get_group(chosen)
+
+
+def main_arm(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of the rows of one task and variant those of its simplest combiner in its largest grouping of
+    several tasks; of the task alone where it has no other."""
+    together = rows[rows["combiner"] != BASELINE]
+    rows = together if len(together) else rows
+    if rows.empty:
+        return rows
+    return simplest_arm(rows[rows["group"] == largest_group(rows["group"].unique())])
 
 
 def differences(rows: pd.DataFrame, reference: pd.DataFrame, task: str, split: str) -> pd.DataFrame:

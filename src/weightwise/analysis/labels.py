@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 import pandas as pd
@@ -15,6 +16,15 @@ SIMPLEST_FIRST = ("baseline", "addition", "unitary", "pcgrad")
 def tasks_of(group: str) -> tuple[str, ...]:
     """The tasks of a grouping: `SEN+PAR` -> (SEN, PAR)."""
     return tuple(group.split("+"))
+
+
+def largest_group(groups: Iterable[str]) -> str:
+    """The grouping of most tasks, of equals the first.
+
+    Raises:
+        ValueError: there is none.
+    """
+    return max(groups, key=lambda group: len(tasks_of(group)))
 
 
 def text_or_none(value: object) -> str | None:

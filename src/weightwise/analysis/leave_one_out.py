@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from weightwise.analysis.comparisons import differences, simplest_arm, summarise
-from weightwise.analysis.labels import BASELINE, tasks_of
+from weightwise.analysis.labels import BASELINE, largest_group, tasks_of
 from weightwise.config.training import TrainingConfig
 from weightwise.config.variants import Variant
 from weightwise.tables import LeftOut, check, empty
@@ -76,7 +76,7 @@ def leave_one_out(
         groups = [g for g in own["group"].unique() if one.task in tasks_of(g)]
         if not groups:
             continue
-        group = max(groups, key=lambda g: len(tasks_of(g)))
+        group = largest_group(groups)
         for (task, split), cell in own[own["group"] == group].groupby(
             ["task", "split"], sort=False
         ):

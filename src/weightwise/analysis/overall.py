@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 
@@ -9,6 +11,7 @@ from weightwise.analysis.intervals import t_interval
 from weightwise.analysis.labels import BASELINE, arm_alpha, tasks_of, text_or_none
 from weightwise.tables import Overall, check
 
+HowOverall = Literal["mean_mapped", "mean_raw"]
 ARM = ["variant", "split", "group", "combiner", "alpha"]
 
 
@@ -24,7 +27,7 @@ def overall_scores(scores: pd.DataFrame, confidence: float = 0.95) -> pd.DataFra
     t interval over seeds is of mean_mapped.
     """
     frame = scores[scores["score"].notna()].copy()
-    frame["mapped"] = frame["score"].where(frame["metric"] != "pearson", (frame["score"] + 1) / 2)
+    frame["mapped"] = as_counted(frame, "mean_mapped")
     parts = [
         _arm_rows(table, group)
         for _, table in frame.groupby(["variant", "split"], sort=False)
@@ -42,6 +45,13 @@ def overall_scores(scores: pd.DataFrame, confidence: float = 0.95) -> pd.DataFra
                 | {"mean_mapped_low": low, "mean_mapped_high": high}
             )
     return check(pd.DataFrame(rows, columns=list(Overall.to_schema().columns)), Overall, "overall")
+
+
+def as_counted(scores: pd.DataFrame, how: HowOverall) -> pd.Series:
+    """The scores as they count in an overall score: `mean_raw` as they are; `mean_mapped` with
+    Pearson's r, [-1, 1], as (r + 1) / 2."""
+    raw = scores["score"]
+    return raw if how == "mean_raw" else raw.where(scores["metric"] != "pearson", (raw + 1) / 2)
 
 
 def _arm_rows(frame: pd.DataFrame, group: str) -> pd.DataFrame:

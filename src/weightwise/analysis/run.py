@@ -8,12 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from weightwise.analysis.best import best_arms, wanted_cells
-from weightwise.analysis.comparisons import HowOverall, compare_variants
+from weightwise.analysis.comparisons import compare_variants
 from weightwise.analysis.confusion import confusions
 from weightwise.analysis.intervals import summarise_arms
 from weightwise.analysis.labels import ordered
 from weightwise.analysis.noise import noise_floor
-from weightwise.analysis.overall import overall_scores
+from weightwise.analysis.overall import HowOverall, overall_scores
 from weightwise.analysis.regression import regressions
 from weightwise.analysis.relative_change import relative_changes
 from weightwise.errors import UserError

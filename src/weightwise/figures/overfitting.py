@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from weightwise.analysis.labels import BASELINE, combiner_rank, tasks_of
+from weightwise.analysis.comparisons import main_arm
 from weightwise.figures import names, style
 from weightwise.figures.drawing import Drawing, figure_id
 from weightwise.figures.inputs import Inputs
@@ -18,29 +18,20 @@ COLUMNS = 5
 
 
 def draw(inputs: Inputs) -> Iterator[Drawing]:
-    """One figure per task of a study of named arms: a panel for every arm."""
+    """One figure per task of a study of named arms: a panel for every arm, of weighted combiners
+    none."""
     if inputs.study is None or not inputs.study.arms:
         return
     rows = inputs.learning[inputs.learning["quantity"].isin(("train_loss", "dev_loss"))]
     for task in inputs.tasks():
         arms = {}
         for variant in inputs.variants:
-            own = _arm(rows[(rows["task"] == task) & (rows["variant"] == variant)])
+            own = rows[(rows["task"] == task) & (rows["variant"] == variant)]
+            own = main_arm(own[own["alpha"].isna()])
             if own["value"].notna().any():
                 arms[variant] = own
         if len(arms) > 1:
             yield _figure(inputs, task, arms)
-
-
-def _arm(rows: pd.DataFrame) -> pd.DataFrame:
-    """A variant's simplest combiner in its largest grouping; of weighted ones none."""
-    rows = rows[rows["alpha"].isna()]
-    if rows.empty:
-        return rows
-    groups = rows.loc[rows["combiner"] != BASELINE, "group"].unique()
-    group = max(groups, key=lambda g: len(tasks_of(g))) if len(groups) else rows["group"].iloc[0]
-    rows = rows[rows["group"] == group]
-    return rows[rows["combiner"] == min(rows["combiner"].unique(), key=combiner_rank)]
 
 
 def _figure(inputs: Inputs, task: str, arms: dict[str, pd.DataFrame]) -> Drawing:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from weightwise.analysis.intervals import t_interval
 from weightwise.analysis.labels import BASELINE, tasks_of
+from weightwise.analysis.overall import as_counted
 from weightwise.figures import names
 from weightwise.figures.inputs import Inputs, in_variant
 from weightwise.published import published_arms, published_table
@@ -118,15 +119,12 @@ def _ours(
 def by_seed(rows: pd.DataFrame, tasks: list[str], paper: Paper) -> pd.DataFrame:
     """Scores of an arm: a row per seed, a column per task, and the overall score of the seeds that
     have them all."""
-    found = rows.pivot_table(index="seed", columns="task", values="score").reindex(columns=tasks)
-    metric = dict(zip(rows["task"], rows["metric"], strict=True))
-    parts = [
-        (found[t] + 1) / 2 if paper.overall == "mean_mapped" and metric.get(t) == "pearson"
-        else found[t]
-        for t in tasks
-    ]  # fmt: skip
-    overall = pd.concat(parts, axis=1).mean(axis=1, skipna=False)
-    return found.assign(overall=overall)
+    counted = rows.assign(counted=as_counted(rows, paper.overall))
+    found, parts = (
+        counted.pivot_table(index="seed", columns="task", values=value).reindex(columns=tasks)
+        for value in ("score", "counted")
+    )
+    return found.assign(overall=parts.mean(axis=1, skipna=False))
 
 
 def difference(values: pd.Series, base: pd.Series, confidence: float) -> str:
@@ -136,9 +134,8 @@ def difference(values: pd.Series, base: pd.Series, confidence: float) -> str:
         return ""
     text = names.number(float(differences.mean()), 3, signed=True)
     low, high = t_interval(differences.to_numpy(), confidence)
-    if not np.isfinite(low):
-        return text
-    return f"{text} ({names.number(low, 3, signed=True)} to {names.number(high, 3, signed=True)})"
+    ends = names.span(low, high)
+    return f"{text} ({ends})" if ends else text
 
 
 def _times(inputs: Inputs, variant: str, paper: Paper, group: str) -> Table:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from weightwise.analysis.comparisons import simplest_arm
-from weightwise.analysis.labels import BASELINE, tasks_of
+from weightwise.analysis.comparisons import main_arm
+from weightwise.analysis.labels import BASELINE
 from weightwise.config.report import Counterpart
 from weightwise.figures import names
 from weightwise.figures.inputs import Inputs
@@ -150,9 +150,5 @@ def arm_by_seed(
         alone = by_seed(rows[rows["combiner"] == BASELINE], tasks, paper)
         return alone.assign(overall=float("nan"))
     together = rows[rows["combiner"] != BASELINE]
-    if together.empty:
-        return by_seed(together, tasks, paper)
-    group = max(together["group"].unique(), key=lambda g: len(tasks_of(g)))
-    of_group = together[together["group"] == group]
-    chosen = [simplest_arm(of_task) for _, of_task in of_group.groupby("task", sort=False)]
-    return by_seed(pd.concat(chosen), tasks, paper)
+    chosen = [main_arm(of_task) for _, of_task in together.groupby("task", sort=False)]
+    return by_seed(pd.concat(chosen) if chosen else together, tasks, paper)

@@ -78,6 +78,7 @@ def build_report(
     figures = _figures(Path(figures_dir))
     several = len(inputs.variants) > 1
     sections = [_variant(inputs, v, figures, facts) for v in inputs.variants]
+    arms = bool(study and study.arms and several)
     title = (study.report.title if study else None) or _title(study)
     published = study.report.published if study else None
     paper = PAPERS[published] if published else None
@@ -90,11 +91,11 @@ def build_report(
         "dev_only": verdict.selected_on_dev(inputs, inputs.variants[0]) if sections else [],
         "several": several,
         "variants": sections,
-        "comparison": study_tables.variants_table(inputs) if several else None,
+        "comparison": study_tables.variants_table(inputs) if several and not arms else None,
         "comparisons": comparison_tables(inputs),
-        "arms": bool(study and study.arms and several),
-        "arms_headline": arms_headline(inputs) if several and len(inputs.comparisons) else "",
-        "arms_cards": arms_cards(inputs) if several else [],
+        "arms": arms,
+        "arms_headline": arms_headline(inputs) if arms else "",
+        "arms_cards": arms_cards(inputs) if arms else [],
         "beside": beside_study(inputs, study, facts) if study else None,
         "left_out": left_out_tables(inputs, paper),
         "overfitting": [f["figure"] for f in figures if f.get("kind") == "overfitting"],

@@ -195,8 +195,8 @@ class Confusions(Table):
     seeds: Series[int] = pa.Field(ge=1)
 
 
-class Errors(Table):
-    """The worst errors of the chosen arms with their texts (`errors.parquet`)."""
+class OfChosenArm(Table):
+    """The columns that name a chosen arm and the split that measures it."""
 
     task: Series[str]
     role: Series[str] = pa.Field(isin=ROLES)
@@ -205,6 +205,11 @@ class Errors(Table):
     alpha: Series[str] = pa.Field(nullable=True)
     variant: Series[str]
     split: Series[str] = pa.Field(isin=("dev", "test"))
+
+
+class Errors(OfChosenArm):
+    """The worst errors of the chosen arms with their texts (`errors.parquet`)."""
+
     rank: Series[int] = pa.Field(ge=1, description="1: the worst")
     row: Series[int] = pa.Field(ge=0, description="row in the source")
     text_a: Series[str]
@@ -226,16 +231,9 @@ class Errors(Table):
     seeds: Series[int] = pa.Field(ge=1)
 
 
-class Overlap(Table):
+class Overlap(OfChosenArm):
     """Labels, predictions and score of a pair task by shared words (`overlap.parquet`)."""
 
-    task: Series[str]
-    role: Series[str] = pa.Field(isin=ROLES)
-    group: Series[str]
-    combiner: Series[str]
-    alpha: Series[str] = pa.Field(nullable=True)
-    variant: Series[str]
-    split: Series[str] = pa.Field(isin=("dev", "test"))
     low: Series[float] = pa.Field(ge=0, lt=1, description="Jaccard index; the bin holds this end")
     high: Series[float] = pa.Field(gt=0, le=1, description="and not this one, unless it is 1")
     pairs: Series[int] = pa.Field(ge=0)

@@ -45,9 +45,12 @@ class LogProgress(Progress):
     def epoch(self, number: int, scores, best) -> None:
         """Say how the epoch went."""
         seconds = time.monotonic() - self.started
-        print(
-            f"[{seconds:7.1f} s] {describe_epoch(number, scores, best)}", file=self.out, flush=True
-        )
+        text = self.describe(number, scores, best)
+        print(f"[{seconds:7.1f} s] {text}", file=self.out, flush=True)
+
+    def describe(self, number: int, scores, best) -> str:
+        """An epoch in words."""
+        return describe_epoch(number, scores, best)
 
     def stop(self) -> None:
         """A log needs no end."""
