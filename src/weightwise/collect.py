@@ -7,16 +7,22 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from weightwise.analysis import gradients
-from weightwise.analysis.best import wanted_cells
 from weightwise.analysis.chosen import chosen_arms, chosen_predictions
+from weightwise.analysis.claims import claims, gains, wanted_cells
+from weightwise.analysis.comparisons import compare_variants
 from weightwise.analysis.conflicts import recorded_steps
 from weightwise.analysis.confusion import confusions
 from weightwise.analysis.cost_ratios import cost_ratios, timed_steps
 from weightwise.analysis.errors import most_confident_errors
+from weightwise.analysis.intervals import summarise_arms
 from weightwise.analysis.learning import learning_of_run
 from weightwise.analysis.leave_one_out import leave_one_out, leaving_out
+from weightwise.analysis.overall import HowOverall
 from weightwise.analysis.overlap import accuracy_by_overlap
+from weightwise.analysis.relative_change import relative_changes
 from weightwise.analysis.run import analyse
+from weightwise.config import StudyConfig
+from weightwise.config.report import ReportConfig
 from weightwise.config.stages import chain_of
 from weightwise.grid import Arm, Cell
 from weightwise.published.papers import PAPERS
@@ -88,10 +94,12 @@ def analyse_study(runs: StudyRuns) -> None:
     study, tables = runs.study, runs.layout.tables
     scores = read_table(tables / "scores.parquet", Scores)
     report = study.report
-    chosen = chosen_arms(scores, alone=not study.arms)
-    how = PAPERS[report.published].overall if report.published else "mean_mapped"
     levels = {"confidence": report.confidence, "power": report.power}
-    found = analyse(scores, tables, **levels, overall=how)
+    found = analyse(
+        scores, tables, **levels, overall=_overall(report), smallest=report.smallest_change
+    )
+    claimed = gains(found["comparisons" if study.arms else "best"])
+    chosen = chosen_arms(scores, not study.arms, claimed)
     left = leave_one_out(scores, leaving_out(runs.grid.variants), **levels)
     write_table(left, LeftOut, tables / "leave_one_out.parquet")
     predictions = _predictions(runs, found["best"], chosen)
@@ -112,6 +120,20 @@ def analyse_study(runs: StudyRuns) -> None:
     told["cost_ratios"] = cost_ratios(costs, report.confidence)
     for name, schema in gradients.SCHEMAS.items():
         write_table(told[name], schema, tables / f"{name}.parquet")
+
+
+def claimed_gains(scores: pd.DataFrame, study: StudyConfig) -> pd.DataFrame:
+    """The arms that the report claims as gains (`claims.gains`), from the scores alone."""
+    report = study.report
+    levels = (report.confidence, report.power)
+    if study.arms:
+        return gains(compare_variants(scores, *levels, _overall(report)))
+    arms = summarise_arms(relative_changes(scores), *levels, report.smallest_change)
+    return gains(claims(arms, report.smallest_change))
+
+
+def _overall(report: ReportConfig) -> HowOverall:
+    return PAPERS[report.published].overall if report.published else "mean_mapped"
 
 
 def own_alpha(arm: Arm, group: tuple[str, ...], task: str) -> str | None:

@@ -9,14 +9,17 @@ from weightwise.analysis.labels import BASELINE, combiner_rank, tasks_of
 CELL = ["task", "group", "combiner", "alpha", "variant"]
 
 
-def chosen_arms(scores: pd.DataFrame, alone: bool = True) -> pd.DataFrame:
+def chosen_arms(
+    scores: pd.DataFrame, alone: bool = True, claimed: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """The reference and the best arm of every task.
 
     The reference is the first variant's task alone, or, where that was not trained, its simplest
-    arm in the largest grouping. The best arm has the highest mean dev score of all arms of all
-    variants that have as many seeds as any, the reference among them; ties go to the simpler
-    combiner, the smaller grouping, the earlier variant. Rows that are another arm's run count
-    under that arm. A task without dev scores has no best arm.
+    arm in the largest grouping. The best arm has the highest mean dev score of the arms that are
+    claimed as gains, so that it is the one that the report's first page names; where none is, of
+    all arms of all variants that have as many seeds as any, the reference among them. Ties go to
+    the simpler combiner, the smaller grouping, the earlier variant. Rows that are another arm's run
+    count under that arm. A task without dev scores has no best arm.
 
     Args:
         scores: `tables.Scores`.
@@ -37,7 +40,7 @@ def chosen_arms(scores: pd.DataFrame, alone: bool = True) -> pd.DataFrame:
             found.append(("reference", _reference(own, alone)))
         measured = _arms(dev[dev["task"] == task])
         if len(measured):
-            whole = measured[measured["seeds"] == measured["seeds"].max()]
+            whole = _claimed(measured, claimed)
             found.append(("best", min(whole.itertuples(), key=_preference)))
     means = _arms(dev).set_index(CELL)
     lines = []
@@ -82,6 +85,17 @@ def _arms(rows: pd.DataFrame) -> pd.DataFrame:
     return filled.groupby(CELL, sort=False).agg(
         score=("score", "mean"), seeds=("seed", "nunique")
     ).reset_index()  # fmt: skip
+
+
+def _claimed(measured: pd.DataFrame, claimed: pd.DataFrame | None) -> pd.DataFrame:
+    """The arms among which the best one is: those claimed, else those with the most seeds."""
+    if claimed is not None:
+        keys = claimed.assign(alpha=claimed["alpha"].fillna(""))[CELL]
+        wanted = set(keys.itertuples(index=False, name=None))
+        known = [arm in wanted for arm in measured[CELL].itertuples(index=False, name=None)]
+        if any(known):
+            return measured[known]
+    return measured[measured["seeds"] == measured["seeds"].max()]
 
 
 def _reference(rows: pd.DataFrame, alone: bool):

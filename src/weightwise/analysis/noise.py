@@ -1,4 +1,4 @@
-"""The noise floor of a table: the between-seed standard deviation (SPEC section 4)."""
+"""The noise floor of a table: the standard deviation between seeds."""
 
 from __future__ import annotations
 
@@ -7,28 +7,35 @@ import math
 import numpy as np
 import pandas as pd
 
+from weightwise.analysis.intervals import pooled_sd
 from weightwise.analysis.labels import BASELINE, is_equal_weights, original_rows, text_or_none
 from weightwise.tables import Noise, check
 
 ARM = ["group", "combiner", "alpha"]
 
 
-def noise_floor(scores: pd.DataFrame) -> pd.DataFrame:
+def noise_floor(scores: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
     """`tables.Noise` from `tables.Scores`: one row per variant, split and task with scores.
 
     baseline_sd and pooled_sd are in the metric's own units; pooled_sd = sqrt(sum of squares
     around each arm's mean / sum of (seeds - 1)) over all arms with two seeds or more, the
-    baseline included, shared runs once; pooled_percent is 100 * pooled_sd / baseline.
+    baseline included, shared runs once. paired_sd, per cent, is that of the changes, each to the
+    baseline of its own seed: the noise that a change must rise above; what seeds share cancels.
     same_method_gap is the largest |unitary at equal weights - addition| over the groupings, of
-    means over their common seeds, where both were really run (under AdamW they are one method:
-    SPEC section 4); in the pairing paper's SEN+PAR it is 0.011.
+    means over their common seeds, where both were really run (under AdamW they are one method); in
+    the pairing paper's SEN+PAR it is 0.011.
+
+    Args:
+        scores: `tables.Scores`.
+        arms: `tables.Arms` of them.
     """
     real = scores[scores["score"].notna() & (original_rows(scores) < 0)]
+    own = arms[(arms["combiner"] != BASELINE) & (original_rows(arms) < 0)]
     rows = []
     for (variant, split, task), table in real.groupby(["variant", "split", "task"], sort=False):
         baseline = table.loc[table["combiner"] == BASELINE, "score"].to_numpy()
         mean = baseline.mean() if len(baseline) else math.nan
-        pooled = _pooled(table)
+        changed = own[(own[["variant", "split", "task"]] == [variant, split, task]).all(axis=1)]
         rows.append(
             {
                 "task": task,
@@ -37,8 +44,8 @@ def noise_floor(scores: pd.DataFrame) -> pd.DataFrame:
                 "seeds": table["seed"].nunique(),
                 "baseline": mean,
                 "baseline_sd": baseline.std(ddof=1) if len(baseline) > 1 else math.nan,
-                "pooled_sd": pooled,
-                "pooled_percent": 100 * pooled / mean if mean > 0 else math.nan,
+                "pooled_sd": _pooled(table),
+                "paired_sd": pooled_sd(changed["paired_sd"], changed["seeds"]),
                 "same_method_gap": _same_method_gap(table),
             }
         )

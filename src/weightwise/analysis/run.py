@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from weightwise.analysis.best import best_arms, wanted_cells
+from weightwise.analysis.claims import claims, wanted_cells
 from weightwise.analysis.comparisons import compare_variants
 from weightwise.analysis.confusion import confusions
 from weightwise.analysis.intervals import summarise_arms
@@ -58,12 +58,14 @@ def analyse(
     confidence: float = 0.95,
     power: float = 0.8,
     overall: HowOverall = "mean_mapped",
+    smallest: float = 1.0,
 ) -> dict[str, pd.DataFrame]:
-    """Compute all tables of SPEC section 8 and write each to `out/<name>.parquet`.
+    """Compute all tables of the analysis and write each to `out/<name>.parquet`.
 
     `predictions` (`tables.ArmPredictions`) with `classes`, the class names of every class task,
-    give the confusion matrices; without them that table is empty. `best.wanted_cells` says which
-    predictions are worth passing. `overall` says by which overall score variants are compared.
+    give the confusion matrices; without them that table is empty. `claims.wanted_cells` says which
+    predictions are worth passing. `overall` says by which overall score variants are compared;
+    `smallest` is the smallest change worth having, per cent.
     Equal input gives equal bytes; tasks, groupings and variants keep the order in which the scores
     first name them.
 
@@ -76,11 +78,11 @@ def analyse(
             raise UserError(f"{name} {value} is outside (0, 1)")
     tables = {"scores": ordered(check(scores, Scores, "scores"))}
     tables["changes"] = relative_changes(tables["scores"])
-    tables["arms"] = summarise_arms(tables["changes"], confidence, power)
+    tables["arms"] = summarise_arms(tables["changes"], confidence, power, smallest)
     tables["regressions"], tables["curves"] = regressions(tables["changes"], confidence)
-    tables["best"] = best_arms(tables["arms"])
+    tables["best"] = claims(tables["arms"], smallest)
     tables["overall"] = overall_scores(tables["scores"], confidence)
-    tables["noise"] = noise_floor(tables["scores"])
+    tables["noise"] = noise_floor(tables["scores"], tables["arms"])
     tables["comparisons"] = compare_variants(tables["scores"], confidence, power, overall)
     tables["confusions"] = empty(Confusions)
     if predictions is not None and classes:

@@ -29,7 +29,10 @@ class ReportConfig(Strict):
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Confidence of all intervals; 1 - confidence is the family-wise error after Holm."""
     power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
-    """Power assumed when the report says how many seeds would be needed."""
+    """Power with which the changes are found that a study is said to see."""
+    smallest_change: Annotated[float, Field(gt=0, lt=100)] = 1.0
+    """The smallest relative change that is worth having, per cent: `train alone` is said only where
+    gains of this size are excluded."""
     published: Literal["pairing", "gradattention", "bertram", "mlm", "simcse"] | None = None
     """Published tables that are set beside ours (tasks are matched by name)."""
     counterparts: dict[str, str | Counterpart] = Field(default={})

@@ -9,7 +9,7 @@ import pandas as pd
 
 from weightwise.analysis.chosen import chosen_arms
 from weightwise.analysis.labels import text_or_none
-from weightwise.collect import own_alpha, scores_of
+from weightwise.collect import claimed_gains, own_alpha, scores_of
 from weightwise.errors import UserError
 from weightwise.grid import Cell
 from weightwise.runs import StudyRuns
@@ -39,8 +39,9 @@ class Choice:
 def choose(
     runs: StudyRuns, records: Mapping[Cell, dict | None], tasks: Sequence[str]
 ) -> dict[str, Choice]:
-    """The run of every task: of its best arm on dev (`analysis.chosen`) the seed with the highest
-    dev score; of equal ones the smallest seed.
+    """The run of every task: of the arm that the report names (`analysis.chosen`: the best on dev of
+    those whose gain is shown, else of all) the seed with the highest dev score; of equal ones the
+    smallest seed.
 
     Args:
         runs: the study's runs.
@@ -50,7 +51,8 @@ def choose(
     Raises:
         UserError: no finished run has the task, or none has a dev score.
     """
-    best = chosen_arms(scores_of(runs, records))
+    scores = scores_of(runs, records)
+    best = chosen_arms(scores, claimed=claimed_gains(scores, runs.study))
     best = best[best["role"] == "best"].set_index("task", drop=False)
     return {task: _best_seed(runs, records, task, best) for task in tasks}
 

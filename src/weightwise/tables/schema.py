@@ -19,7 +19,8 @@ SPLITS = ("train", "dev", "test")
 VERDICTS = (
     "gain",  # the adjusted interval lies above zero
     "loss",  # the adjusted interval lies below zero
-    "no evidence yet",  # it holds zero
+    "no change worth having",  # it lies within the smallest change that is worth having
+    "not decided",  # none of these is shown
     "one seed",  # no interval exists
     "not comparable",  # no baseline, or no score
     "reference",  # the baseline itself

@@ -1,4 +1,4 @@
-"""What the analysis makes of the scores (SPEC section 8)."""
+"""What the analysis makes of the scores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROLES = ("reference", "best")  # see analysis.chosen
 
 
 class Changes(Table):
-    """Relative change of every score to its baseline with the same seed (SPEC section 8)."""
+    """Relative change of every score to its baseline with the same seed."""
 
     task: Series[str]
     metric: Series[str]
@@ -44,6 +44,7 @@ class Arms(Table):
     score: Series[float] = pa.Field(nullable=True, description="mean over seeds")
     score_sd: Series[float] = pa.Field(nullable=True, ge=0)
     change: Series[float] = pa.Field(nullable=True, description="mean per cent over paired seeds")
+    paired_sd: Series[float] = pa.Field(nullable=True, ge=0, description="of the changes")
     low: Series[float] = pa.Field(nullable=True, description="t interval of change")
     high: Series[float] = pa.Field(nullable=True)
     p_value: Series[float] = pa.Field(nullable=True, ge=0, le=1)
@@ -51,7 +52,10 @@ class Arms(Table):
     adjusted_low: Series[float] = pa.Field(nullable=True, description="interval at Holm's level")
     adjusted_high: Series[float] = pa.Field(nullable=True)
     family: Series[int] = pa.Field(ge=0, description="arms that were compared in this table")
-    seeds_needed: Series[float] = pa.Field(nullable=True, ge=2, description="for the mean seen")
+    error: Series[float] = pa.Field(gt=0, lt=1, description="level of the table's correction")
+    visible: Series[float] = pa.Field(
+        nullable=True, ge=0, description="smallest true change that the design finds, per cent"
+    )
     verdict: Series[str] = pa.Field(isin=VERDICTS)
     undefined: Series[str] = pa.Field(nullable=True)
     alias_of: Series[str] = pa.Field(nullable=True)
@@ -74,6 +78,7 @@ class Comparisons(Table):
     seeds: Series[int] = pa.Field(ge=0, description="paired seeds")
     score: Series[float] = pa.Field(nullable=True, description="mean over seeds")
     difference: Series[float] = pa.Field(nullable=True, description="to the reference, mean")
+    paired_sd: Series[float] = pa.Field(nullable=True, ge=0, description="of the differences")
     low: Series[float] = pa.Field(nullable=True, description="t interval of the difference")
     high: Series[float] = pa.Field(nullable=True)
     p_value: Series[float] = pa.Field(nullable=True, ge=0, le=1)
@@ -81,7 +86,10 @@ class Comparisons(Table):
     adjusted_low: Series[float] = pa.Field(nullable=True, description="interval at Holm's level")
     adjusted_high: Series[float] = pa.Field(nullable=True)
     family: Series[int] = pa.Field(ge=0, description="arms that were compared for this task")
-    seeds_needed: Series[float] = pa.Field(nullable=True, ge=2)
+    error: Series[float] = pa.Field(gt=0, lt=1, description="level of the table's correction")
+    visible: Series[float] = pa.Field(
+        nullable=True, ge=0, description="smallest true difference that the design finds"
+    )
     verdict: Series[str] = pa.Field(isin=VERDICTS)
     undefined: Series[str] = pa.Field(nullable=True)
 
@@ -132,25 +140,33 @@ class Curves(Table):
 
 
 class Best(Table):
-    """The best arm of every task and grouping, chosen on dev (`best.parquet`)."""
+    """What is claimed of every task and grouping (`best.parquet`); see analysis.claims.
+
+    The verdict is that of the PAIRING; `combiner` and `alpha` name the arm that speaks for it.
+    """
 
     task: Series[str]
     group: Series[str]
     combiner: Series[str]
     alpha: Series[str] = pa.Field(nullable=True)
     variant: Series[str]
-    best_of_task: Series[bool] = pa.Field(description="best over all groupings of the task")
+    speaks: Series[bool] = pa.Field(description="this row is the answer for its task and variant")
+    judged: Series[str] = pa.Field(isin=("dev", "test"), description="the split of the verdict")
+    seeds: Series[int] = pa.Field(ge=0, description="of the named arm on the judged split")
     dev_change: Series[float] = pa.Field(nullable=True)
     test_change: Series[float] = pa.Field(nullable=True)
-    test_low: Series[float] = pa.Field(nullable=True)
-    test_high: Series[float] = pa.Field(nullable=True)
+    low: Series[float] = pa.Field(nullable=True, description="adjusted, on the judged split")
+    high: Series[float] = pa.Field(nullable=True)
+    arms: Series[int] = pa.Field(ge=0, description="of the pairing, compared on the judged split")
+    gains: Series[int] = pa.Field(ge=0, description="of them those that survive as gains")
+    losses: Series[int] = pa.Field(ge=0, description="of them those that survive as losses")
+    visible: Series[float] = pa.Field(nullable=True, ge=0, description="see Arms")
     verdict: Series[str] = pa.Field(isin=VERDICTS)
-    recommended: Series[bool]
     reason: Series[str]
 
 
 class Overall(Table):
-    """Overall score of the tasks of a grouping, both ways (SPEC section 8)."""
+    """Overall score of the tasks of a grouping, both ways."""
 
     group: Series[str]
     combiner: Series[str]
@@ -174,7 +190,9 @@ class Noise(Table):
     baseline: Series[float] = pa.Field(nullable=True, description="mean baseline score")
     baseline_sd: Series[float] = pa.Field(nullable=True, ge=0)
     pooled_sd: Series[float] = pa.Field(nullable=True, ge=0, description="over all arms")
-    pooled_percent: Series[float] = pa.Field(nullable=True, ge=0, description="of the baseline")
+    paired_sd: Series[float] = pa.Field(
+        nullable=True, ge=0, description="of the changes, paired by seed, over all arms, per cent"
+    )
     same_method_gap: Series[float] = pa.Field(
         nullable=True, ge=0, description="largest score gap between rows that are one method"
     )
