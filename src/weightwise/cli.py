@@ -292,14 +292,23 @@ def analyse(
     for row in found["regressions"].itertuples():
         numbers = (_number(row.r_squared, ".3f"), _number(row.optimum, ".2f"))
         fits.add_row(*map(escape, (row.variant, row.task, row.group, *numbers, row.note)))
-    best = Table(title="Best arms", title_justify="left")
-    for column in ("variant", "task", "group", "combiner", "alpha", "change %", "verdict"):
+    best = Table(title="What is claimed of every pairing, and its arm", title_justify="left")
+    for column in (
+        "variant",
+        "task",
+        "group",
+        "combiner",
+        "alpha",
+        "change %",
+        "judged on",
+        "verdict",
+    ):
         best.add_column(column)
     for row in found["best"].itertuples():
         alpha = row.alpha if isinstance(row.alpha, str) else ""
         cells = (row.variant, row.task, row.group, row.combiner, alpha)
-        change = row.test_change if math.isnan(row.dev_change) else row.dev_change
-        best.add_row(*map(escape, cells), _number(change, "+.2f"), row.verdict)
+        change = row.test_change if row.judged == "test" else row.dev_change
+        best.add_row(*map(escape, cells), _number(change, "+.2f"), row.judged, row.verdict)
     shown.print(fits, best)
     shown.print(f"report: {page}", markup=False)
 

@@ -79,7 +79,7 @@ def analyse(
     tables = {"scores": ordered(check(scores, Scores, "scores"))}
     tables["changes"] = relative_changes(tables["scores"])
     tables["arms"] = summarise_arms(tables["changes"], confidence, power, smallest)
-    tables["regressions"], tables["curves"] = regressions(tables["changes"], confidence)
+    tables["regressions"], tables["curves"] = regressions(tables["changes"], confidence, smallest)
     tables["best"] = claims(tables["arms"], smallest)
     tables["overall"] = overall_scores(tables["scores"], confidence)
     tables["noise"] = noise_floor(tables["scores"], tables["arms"])

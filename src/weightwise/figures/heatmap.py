@@ -123,8 +123,10 @@ def _caption(inputs: Inputs, rows: pd.DataFrame, task: str, split: str) -> str:
     if seeds > 1:
         parts.append(
             f"± is half the {level} t interval over {seeds} seeds. {names.GAIN} a gain and "
-            f"{names.LOSS} a loss that survive Holm's correction over {int(rows['family'].max())} "
-            "arms; numbers without a sign are no evidence."
+            f"{names.LOSS} a loss that survive Holm's correction over the "
+            f"{int(rows['family'].max())} arms of this task and split at the level of "
+            f"{100 * rows['error'].max():.2g} %, which the report's tasks share; numbers without a "
+            "sign are no evidence."
         )
     else:
         parts.append("One seed: no interval exists, and no cell is evidence.")

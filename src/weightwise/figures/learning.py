@@ -61,7 +61,7 @@ def _worth_drawing(inputs: Inputs, variant: str, groups: list[str]) -> list[str]
     if len(groups) <= MOST_GROUPS:
         return groups
     best = in_variant(inputs.best, variant)
-    chosen = set(best.loc[best["best_of_task"].astype(bool), "group"])
+    chosen = set(best.loc[best["speaks"].astype(bool), "group"])
     return [g for g in groups if g in chosen]
 
 

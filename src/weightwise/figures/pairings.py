@@ -1,4 +1,4 @@
-"""Who helps whom: the change of every task with every partner, at the best arm found on dev."""
+"""Who helps whom: the change of every task with every partner, at the arm that speaks for it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _partners(best: pd.DataFrame, tasks: list[str]) -> list[str]:
 def _figure(inputs: Inputs, best: pd.DataFrame, variant: str) -> Drawing:
     tasks = [t for t in inputs.tasks(variant) if (best["task"] == t).any()]
     columns = _partners(best, tasks)
-    on_test = {t: best.loc[best["task"] == t, "test_change"].notna().any() for t in tasks}
+    on_test = {t: (best.loc[best["task"] == t, "judged"] == "test").any() for t in tasks}
     values = np.full((len(tasks), len(columns)), np.nan)
     texts: dict[tuple[int, int], tuple[str, str, bool]] = {}
     for row in best.itertuples():
@@ -73,13 +73,13 @@ def _figure(inputs: Inputs, best: pd.DataFrame, variant: str) -> Drawing:
         id=figure_id("pairings", variant),
         title="Who helps whom" + in_variant_title(variant),
         caption="How the task of a row changes when it is trained together with the partner of a "
-        "column, against training alone; the arm (small) is the best one found on dev. "
-        f"{names.GAIN} gain and {names.LOSS} loss that survive correction; other numbers are no "
-        "evidence. Hatched: not run, or the task itself."
+        "column, against training alone; the arm (small) is the best on dev of those whose gain is "
+        f"shown, else of all. {names.GAIN} the pairing is shown to gain, {names.LOSS} all of its "
+        "arms to lose; other numbers are no evidence. Hatched: not run, or the task itself."
         + (f" {OPTIMISTIC[:-1]}: {', '.join(dev_only)}." if dev_only else ""),
         figure=figure,
         alt="Matrix of tasks and partners. "
-        + ("; ".join(said) + "." if said else "No gain survives correction."),
+        + ("; ".join(said) + "." if said else "No pairing is shown to gain."),
         variant=variant,
         runs=inputs.run_keys(None, variant),
     )

@@ -47,8 +47,8 @@ def _figure(inputs: Inputs, fits: pd.DataFrame, task: str, variant: str, split: 
     seeds = int(fits["seeds"].max())
     spread = (
         f"Light points: one per seed; dark points: means over {seeds} seeds. The band is the "
-        f"{100 * inputs.confidence:g} % t interval over the seeds' own fits; the shaded stripe is "
-        "the interval of the optimum."
+        f"{100 * inputs.confidence:g} % t interval over the seeds' own fits, point by point; the "
+        "shaded stripe is Fieller's interval of the optimum."
         if seeds > 1
         else "One seed: there is no band and no interval of the optimum."
     )
@@ -99,11 +99,14 @@ def _panel(
         if np.isfinite(low) and np.isfinite(high):
             ax.axvspan(max(0, low), min(1, high), color=colour, alpha=0.09, linewidth=0, zorder=0)
         ax.axvline(fit.optimum, color=colour, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
-        note += f"\noptimum α = {names.number(fit.optimum, 2)}"
+        word = "optimum" if fit.seeds > 1 else "top of the curve (one seed)"
+        note += f"\n{word} α = {names.number(fit.optimum, 2)}"
         if np.isfinite(low) and np.isfinite(high):
             note += f" ({names.number(low, 2)} to {names.number(high, 2)})"
     else:
         note += "\nno interior optimum"
+    if np.isfinite(fit.flat_from):
+        note += f"\nflat from {fit.flat_from:g} on"
     ax.text(
         0.97,
         0.05,

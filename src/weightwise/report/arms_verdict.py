@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from weightwise.analysis.claims import gains
 from weightwise.analysis.comparisons import OVERALL
 from weightwise.figures import names
 from weightwise.figures.inputs import Inputs
@@ -37,8 +38,8 @@ def arms_headline(inputs: Inputs) -> str:
             parts.append(f"{word} {'; '.join(told)}")
     if not parts:
         return (
-            f"No evidence yet that any arm differs from “{reference}”: no difference survives the "
-            "correction for the number of arms compared."
+            f"Not decided: no arm is shown to differ from “{reference}” after correction for the "
+            "number of arms compared, and none is shown not to."
         )
     if not parts[0].startswith("Better"):
         parts.insert(0, "None is better")
@@ -57,9 +58,18 @@ def arms_cards(inputs: Inputs) -> list[Card]:
         rows = _together(inputs.comparisons[inputs.comparisons["task"] == task])
         dev = rows[(rows["split"] == "dev") & rows["score"].notna()]
         if len(dev):
-            # Of equals the first, as the study lists them.
-            made.append(_card(inputs, task, rows, dev.loc[dev["score"].idxmax()]))
+            made.append(_card(inputs, task, rows, _best(dev, gains(rows))))
     return made
+
+
+def _best(dev: pd.DataFrame, claimed: pd.DataFrame) -> pd.Series:
+    """The best arm on dev of those that are claimed as gains, else of those with as many seeds as
+    any; of equals the first, as the study lists them."""
+    surviving = dev[dev["variant"].isin(set(claimed["variant"]))]
+    if surviving.empty:
+        seeds = dev["seeds"].where(dev["verdict"] != "reference", dev["seeds"].max())
+        surviving = dev[seeds == seeds.max()]
+    return surviving.loc[surviving["score"].idxmax()]
 
 
 def _card(inputs: Inputs, task: str, rows: pd.DataFrame, best: pd.Series) -> Card:
@@ -73,7 +83,7 @@ def _card(inputs: Inputs, task: str, rows: pd.DataFrame, best: pd.Series) -> Car
     title = "Overall score" if task == OVERALL else inputs.title(task)
     verdict = judged["verdict"]
     if best["verdict"] == "reference":
-        advice = f"No arm was better on dev than “{reference['variant']}”, the reference."
+        advice = f"“{reference['variant']}”, the reference, scored highest on dev."
     else:
         advice = f"Best on dev: “{best['variant']}”."
     facts = [f"{names.score(best['score'])} on dev (optimistic: selected on dev)"]
@@ -85,10 +95,10 @@ def _card(inputs: Inputs, task: str, rows: pd.DataFrame, best: pd.Series) -> Car
             f"{names.number(judged['difference'], 3, signed=True)} to “{reference['variant']}” on "
             f"{split}" + (f" ({ends}, adjusted)" if ends else "")
         )
-    if verdict == "no evidence yet" and number(judged["seeds_needed"]):
+    if verdict == "not decided" and number(judged["visible"]):
         facts.append(
-            f"about {int(judged['seeds_needed']):,} seeds would be needed to show a difference of "
-            f"this size ({int(judged['seeds'])} were run)"
+            f"{int(judged['seeds'])} seeds of this design see differences of "
+            f"{names.number(judged['visible'], 3)} or more"
         )
     return Card(
         task=title if task == OVERALL else task,

@@ -170,7 +170,7 @@ def _best(inputs: Inputs, tasks: list[str], variant: str, split: str) -> list[fl
     values = []
     for task in tasks:
         best = of(inputs.best, task, variant)
-        best = best[best["best_of_task"].astype(bool)]
+        best = best[best["speaks"].astype(bool)]
         arms = of(inputs.arms, task, variant, split)
         for row in best.itertuples():
             arms = arms[

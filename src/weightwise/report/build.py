@@ -110,6 +110,7 @@ def build_report(
         "confidence": f"{100 * inputs.confidence:g} %",
         "error": f"{100 * (1 - inputs.confidence):.3g} %",
         "power": f"{100 * inputs.report.power:g} %",
+        "smallest": f"{inputs.report.smallest_change:g} %",
         "signs": {"gain": names.GAIN, "loss": names.LOSS, "same": names.SAME},
     }
     page = Path(out_html)

@@ -19,7 +19,7 @@ def variants_table(inputs: Inputs) -> Table:
                 line.append(Cell(names.DASH))
                 continue
             split, arm = verdict.judged(inputs, row)
-            change = row["test_change"] if split == "test" else row["dev_change"]
+            change = verdict.change_of(row)
             score = names.score(arm["score"]) if arm is not None else names.DASH
             sign = names.sign_of(row["verdict"])
             text = f"{score} ({names.percent(change)} {split})" + (f" {sign}" if sign else "")
@@ -27,9 +27,9 @@ def variants_table(inputs: Inputs) -> Table:
             line.append(Cell(text, label, row["verdict"] if sign else ""))
         lines.append(line)
     note = (
-        "Score of the recommended arm, else of the best one seen, its change to the baseline of "
-        "the same variant, and the arm. "
-        f"{names.GAIN} and {names.LOSS} survive correction within their variant; variants are not "
+        "Score of the arm that speaks for the task (the best on dev of those whose gain is shown, "
+        "else of all), its change to the baseline of the same variant, and the arm. "
+        f"{names.GAIN} and {names.LOSS}: the pairing is shown to gain or to lose; variants are not "
         "compared with each other by a test."
     )
     return table("Variants side by side", ["Variant", *inputs.tasks()], lines, note)
@@ -86,16 +86,17 @@ def noise_table(inputs: Inputs, variant: str) -> Table:
                 names.score(row.baseline),
                 names.number(row.baseline_sd, 4),
                 names.number(row.pooled_sd, 4),
-                names.number(row.pooled_percent, 2) + " %"
-                if verdict.number(row.pooled_percent)
+                names.number(row.paired_sd, 2) + " %"
+                if verdict.number(row.paired_sd)
                 else names.DASH,
                 names.number(row.same_method_gap, 4),
             ]
         )
     head = ["Task", "Split", "Seeds", "Baseline", "SD of the baseline", "SD over all arms"]
-    head += ["of the baseline", "Gap between rows that are one method"]
+    head += ["SD of paired changes", "Gap between rows that are one method"]
     note = (
-        "SD: standard deviation between seeds that differ in nothing else. A change of that size "
-        "is what luck alone gives."
+        "SD: standard deviation between seeds that differ in nothing else. A change is that of an "
+        "arm to the baseline of the same seed, so what seeds share cancels: the SD of paired "
+        "changes is what luck alone gives one seed's change."
     )
     return table("Noise floor", head, lines, note)

@@ -97,7 +97,7 @@ def _baseline(inputs: Inputs, task: str, variant: str, split: str, checks: dict[
             & (inputs.scores["variant"] == variant)
             & (inputs.scores["combiner"] == "baseline")
         ]["seed"].nunique()
-        text += f" ± {names.score(sd)} (standard deviation over {seeds} seeds)"
+        text += f" (standard deviation {names.score(sd)} over {seeds} seeds)"
     labels = majority(checks, task, split)
     if labels is None:
         return text + "."
@@ -136,8 +136,8 @@ def absolute(inputs: Inputs, task: str, variant: str, split: str) -> Table:
             + [_score_cell(f.iloc[0]) if len(f) else Cell(names.DASH) for f in found.values()]
         )
     note = (
-        f"Mean ± standard deviation over seeds; α is the weight of {task} itself. {names.GAIN} "
-        f"gain, {names.LOSS} loss that survive correction. "
+        f"Mean, and standard deviation (SD) over seeds; α is the weight of {task} itself. "
+        f"{names.GAIN} gain, {names.LOSS} loss that survive correction. "
         + (f"{names.SAME} {same}. " if (same := names.same_method(rows["alias_of"])) else "")
         + split_note(split)
     )
@@ -148,7 +148,7 @@ def absolute(inputs: Inputs, task: str, variant: str, split: str) -> Table:
 
 def _score_cell(row: pd.Series) -> Cell:
     sign = names.sign_of(row["verdict"])
-    sub = f"± {names.score(row['score_sd'])}" if verdict.number(row["score_sd"]) else ""
+    sub = f"SD {names.score(row['score_sd'])}" if verdict.number(row["score_sd"]) else ""
     look = row["verdict"] if sign else ""
     return Cell(names.score(row["score"]) + (f" {sign}" if sign else ""), sub, look)
 
@@ -164,12 +164,11 @@ def every_arm(inputs: Inputs, task: str, variant: str, split: str) -> Table:
             lines.append(_arm_line(group, arm, row))
     level = f"{100 * inputs.confidence:g} %"
     head = ["Grouping", "Arm", "Seeds", "Score", "Change", f"{level} interval"]
-    head += ["adjusted", "p", "p (Holm)", "Seeds needed", "Verdict"]
+    head += ["adjusted", "p", "p (Holm)", "Sees from", "Verdict"]
     return table(f"{inputs.title(task)}: all numbers of every arm on {split}", head, lines)
 
 
 def _arm_line(group: str, arm: tuple[str, str | None], row: pd.Series) -> list[Cell]:
-    needed = row["seeds_needed"]
     said = row["verdict"]
     if names.is_text(row["undefined"]):
         said += f": {row['undefined']}"
@@ -185,7 +184,7 @@ def _arm_line(group: str, arm: tuple[str, str | None], row: pd.Series) -> list[C
         names.interval(row["adjusted_low"], row["adjusted_high"]) or names.DASH,
         names.p_value(row["p_value"]),
         names.p_value(row["p_holm"]),
-        f"{int(needed):,}" if verdict.number(needed) else names.DASH,
+        f"{names.number(row['visible'], 2)} %" if verdict.number(row["visible"]) else names.DASH,
     ]
     look = row["verdict"] if row["verdict"] in ("gain", "loss") else ""
     return [Cell(text) for text in texts] + [Cell(said, look=f"{look} wrap".strip())]

@@ -1,4 +1,5 @@
-"""The answer that stands first: per task the pairing to use, or that there is no evidence yet."""
+"""The answer that stands first: per task the pairing to use, to train it alone, or that the study
+does not decide. All of it follows the rows of `analysis.claims`."""
 
 from __future__ import annotations
 
@@ -6,8 +7,7 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 
-import numpy as np
-
+from weightwise.analysis.claims import Answer, answer
 from weightwise.figures import names
 from weightwise.figures.inputs import Inputs, of
 from weightwise.grid import plain
@@ -15,7 +15,9 @@ from weightwise.grid import plain
 BADGES = {
     "gain": "gain",
     "loss": "loss",
-    "no evidence yet": "no evidence yet",
+    "alone": "train it alone",
+    "no change worth having": "no change worth having",
+    "not decided": "not decided",
     "one seed": "one seed: no interval",
     "not comparable": "not comparable",
 }
@@ -54,12 +56,12 @@ def cards(inputs: Inputs, variant: str) -> list[Card]:
     """One card per task of a variant."""
     made = []
     for task in inputs.tasks(variant):
-        best = of(inputs.best, task, variant)
-        row = chosen(inputs, task, variant)
-        if row is not None:
-            made.append(_card(inputs, variant, task, row))
+        rows = of(inputs.best, task, variant)
+        found = answer(rows)
+        if found.row is not None:
+            made.append(_card(inputs, variant, task, found))
         else:
-            reason = best["reason"].iloc[0] if len(best) else "no grouping with this task was run"
+            reason = rows["reason"].iloc[0] if len(rows) else "no grouping with this task was run"
             made.append(
                 Card(
                     task=task,
@@ -76,18 +78,8 @@ def cards(inputs: Inputs, variant: str) -> list[Card]:
 
 
 def chosen(inputs: Inputs, task: str, variant: str):
-    """The row of `best` that the verdict speaks of, or None.
-
-    The best on dev; but where its gain is unproven and another grouping's is proven, the proven
-    one: a recommendation must not hide behind a larger number that may be chance.
-    """
-    best = of(inputs.best, task, variant)
-    proven = best[best["recommended"].astype(bool)]
-    if len(proven):
-        order = proven.sort_values(["best_of_task", "dev_change"], ascending=False, kind="stable")
-        return order.iloc[0]
-    top = best[best["best_of_task"].astype(bool)]
-    return top.iloc[0] if len(top) else None
+    """The row of `best` that speaks for a task in a variant, or None."""
+    return answer(of(inputs.best, task, variant)).row
 
 
 def anchor(task: str, variant: str) -> str:
@@ -96,16 +88,17 @@ def anchor(task: str, variant: str) -> str:
 
 
 def judged(inputs: Inputs, row) -> tuple[str, object | None]:
-    """The split that a best arm is judged on, and its row of the arms table there."""
-    arms = of(inputs.arms, row["task"], row["variant"])
-    on_test = number(row["test_change"])
-    split = "test" if on_test else "dev"
+    """The split that a pairing is judged on, and the row of the arms table there of its arm."""
+    arms = of(inputs.arms, row["task"], row["variant"], row["judged"])
     found = arms[
-        (arms["split"] == split)
-        & (arms["group"] == row["group"])
-        & names.same_arm(arms, row["combiner"], row["alpha"])
+        (arms["group"] == row["group"]) & names.same_arm(arms, row["combiner"], row["alpha"])
     ]
-    return split, (found.iloc[0] if len(found) else None)
+    return row["judged"], (found.iloc[0] if len(found) else None)
+
+
+def change_of(row) -> object:
+    """The change of a pairing's arm on the split that it is judged on."""
+    return row[f"{row['judged']}_change"]
 
 
 def number(value: object) -> bool:
@@ -113,117 +106,122 @@ def number(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _card(inputs: Inputs, variant: str, task: str, row) -> Card:
+def _card(inputs: Inputs, variant: str, task: str, found: Answer) -> Card:
+    row, verdict = found.row, found.verdict
     split, arm = judged(inputs, row)
     how = weights(row["combiner"], row["alpha"], task, row["group"])
     partner = names.partners(row["group"], task)
-    change = row["test_change"] if split == "test" else row["dev_change"]
-    verdict = row["verdict"]
-    if row["recommended"]:
-        advice = f"Train {task} with {partner}: {how}."
-    elif verdict == "loss":
-        advice = f"Train {task} alone: its best pairing on dev loses on {split}."
-    elif number(row["dev_change"]) and row["dev_change"] <= 0:
-        advice = f"Train {task} alone: no pairing was better. Closest: {partner}, {how}."
+    if verdict == "gain":
+        advice = f"Train {task} with {partner}; of its arms {how} was the best on dev."
+    elif verdict == "alone":
+        advice = f"Train {task} alone: {_excluded(inputs)}."
     else:
         advice = f"No recommendation. Best seen: with {partner}, {how}."
-    facts = [f"{names.percent(change)} on {split}" + _interval(inputs, row, arm, split)]
-    if split == "test":
+    facts = [_support(row)] if verdict == "gain" else []
+    facts.append(f"{names.percent(change_of(row))} on {split}{_interval(inputs, row)}")
+    if split == "test" and number(row["dev_change"]):
         facts.append(f"{names.percent(row['dev_change'])} on dev (optimistic: selected on dev)")
-    else:
+    elif split == "dev":
         facts.append("optimistic: selected on dev; there is no test score")
     if arm is not None and number(arm["score"]):
         facts.append(f"{inputs.metric(task)} {names.score(arm['score'])} on {split}")
-    if not row["best_of_task"]:
-        facts.append(_larger(inputs, task, variant))
-    if verdict == "no evidence yet" and arm is not None:
-        facts.append(_seeds(arm))
+    if verdict == "not decided":
+        facts.append(_visible(row))
     if verdict == "one seed":
         facts.append("run at least two seeds for an interval, five for a useful one")
     return Card(
         task=task,
         title=inputs.title(task),
         anchor=anchor(task, variant),
-        look=verdict if verdict in ("gain", "loss") else "muted",
-        badge=BADGES.get(verdict, verdict),
+        look="gain" if verdict == "gain" else "muted",
+        badge=BADGES[verdict],
         advice=advice,
         facts=[fact for fact in facts if fact],
         evidence="; ".join(p for p in row["reason"].split("; ") if p.startswith("equally good")),
     )
 
 
-def _larger(inputs: Inputs, task: str, variant: str) -> str:
-    best = of(inputs.best, task, variant)
-    top = best[best["best_of_task"].astype(bool)]
-    if not len(top):
-        return ""
-    row = top.iloc[0]
-    how = weights(row["combiner"], row["alpha"], task, row["group"])
-    return (
-        f"larger on dev, but no evidence: {names.percent(row['dev_change'])} with "
-        f"{names.partners(row['group'], task)}, {how}"
-    )
+def _support(row) -> str:
+    """What the claim about a pairing rests on."""
+    survive = "survives as a gain" if row["gains"] == 1 else "survive as gains"
+    text = f"{row['gains']} of its {row['arms']} arms {survive} on {row['judged']}"
+    return text + (f", {row['losses']} as losses" if row["losses"] else "")
 
 
-def _interval(inputs: Inputs, row, arm, split: str) -> str:
-    low, high = row["test_low"], row["test_high"]
-    if split == "dev" and arm is not None:
-        low, high = arm["adjusted_low"], arm["adjusted_high"]
-    text = names.interval(low, high)
+def _excluded(inputs: Inputs) -> str:
+    return f"a gain of {inputs.report.smallest_change:g} % or more is excluded for every pairing"
+
+
+def _interval(inputs: Inputs, row) -> str:
+    text = names.interval(row["low"], row["high"])
     return f" ({100 * inputs.confidence:g} % interval {text}, adjusted)" if text else ""
 
 
-def _seeds(arm) -> str:
-    if number(arm["seeds_needed"]):
-        return (
-            f"about {int(arm['seeds_needed']):,} seeds would be needed to show a change of this "
-            f"size ({int(arm['seeds'])} were run)"
-        )
-    return "more than ten thousand seeds would be needed" if number(arm["low"]) else ""
+def _visible(row) -> str:
+    """What the study could have seen."""
+    if not number(row["visible"]):
+        return ""
+    return f"{row['seeds']} seeds of this design see changes of {row['visible']:.2g} % or more"
 
 
 def headline(inputs: Inputs, variant: str) -> str:
     """The verdict in one paragraph."""
-    tasks = inputs.tasks(variant)
-    told = {task: chosen(inputs, task, variant) for task in tasks}
-    rows = [row for row in told.values() if row is not None]
-    if not rows:
+    told = {task: answer(of(inputs.best, task, variant)) for task in inputs.tasks(variant)}
+    by_verdict = {
+        verdict: [task for task, found in told.items() if found.verdict == verdict]
+        for verdict in ("gain", "alone", "not decided", "one seed", "not comparable")
+    }
+    if len(by_verdict["not comparable"]) == len(told):
         return (
             "No pairing can be compared with a task trained alone: baselines or scores are missing."
         )
-    if all(row["verdict"] == "one seed" for row in rows):
-        seen = np.nanmax([[row["dev_change"], row["test_change"]] for row in rows])
-        return (
-            "One seed was run, so no interval exists and no pairing can be recommended. The best "
-            f"change seen is {names.percent(float(seen))}; run more seeds before believing it."
+    sentences = []
+    for task in by_verdict["gain"]:
+        row = told[task].row
+        split = row["judged"]
+        sentences.append(
+            f"{task} gains when trained with {names.partners(row['group'], task)}: {_support(row)}"
+            f"; {weights(row['combiner'], row['alpha'], task, row['group'])} "
+            f"{names.percent(change_of(row))}{_interval(inputs, row)}"
+            + (" (optimistic: selected on dev)." if split == "dev" else ".")
         )
-    sentences, quiet, unknown = [], [], []
-    for task, row in told.items():
-        if row is not None and row["recommended"]:
-            split, arm = judged(inputs, row)
-            change = row["test_change"] if split == "test" else row["dev_change"]
-            sentences.append(
-                f"{task} gains {names.percent(change)} when trained with "
-                f"{names.partners(row['group'], task)}, "
-                f"{weights(row['combiner'], row['alpha'], task, row['group'])}"
-                f"{_interval(inputs, row, arm, split)}, measured on {split}"
-                + (" (optimistic: selected on dev)." if split == "dev" else ".")
+    if by_verdict["alone"]:
+        tasks = " and ".join(by_verdict["alone"])
+        sentences.append(f"Train {tasks} alone: {_excluded(inputs)}.")
+    if by_verdict["not decided"]:
+        seen = [_seen(told[task].row) for task in by_verdict["not decided"]]
+        sentences.append(
+            f"Not decided for {', '.join(by_verdict['not decided'])}: "
+            "no pairing is shown to help, and none is shown not to."
+            + (
+                f" This study could have seen changes of {', '.join(filter(None, seen))} or more."
+                if any(seen)
+                else ""
             )
-        elif row is not None and row["verdict"] != "not comparable":
-            quiet.append(task)
-        else:
-            unknown.append(task)
-    lost = f" {', '.join(unknown)} cannot be compared: no baseline or score." if unknown else ""
-    if not sentences and not quiet:
-        return lost.strip()
-    if not sentences:
-        return (
-            f"No evidence yet that any pairing helps {' or '.join(quiet)}: no gain survives the "
-            "correction for the number of arms compared. Train the tasks alone, or run more seeds."
-        ) + lost
-    if quiet:
-        sentences.append(f"For {', '.join(quiet)} no gain survives correction.")
-    return " ".join(sentences) + lost
+        )
+    if by_verdict["one seed"]:
+        best = max((change_of(told[task].row) for task in by_verdict["one seed"]), key=_or_least)
+        tasks = (
+            ""
+            if len(by_verdict["one seed"]) == len(told)
+            else (f" for {', '.join(by_verdict['one seed'])}")
+        )
+        sentences.append(
+            f"One seed was run{tasks}, so no interval exists and no pairing can be recommended. "
+            f"The best change seen is {names.percent(best)}; run more seeds before believing it."
+        )
+    if by_verdict["not comparable"]:
+        tasks = ", ".join(by_verdict["not comparable"])
+        sentences.append(f"{tasks} cannot be compared: no baseline or score.")
+    return " ".join(sentences)
+
+
+def _seen(row) -> str:
+    return f"{row['visible']:.2g} % ({row['task']})" if number(row["visible"]) else ""
+
+
+def _or_least(value: object) -> float:
+    return float(value) if number(value) else -math.inf
 
 
 def selected_on_dev(inputs: Inputs, variant: str) -> list[str]:

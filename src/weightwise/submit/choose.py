@@ -39,9 +39,9 @@ class Choice:
 def choose(
     runs: StudyRuns, records: Mapping[Cell, dict | None], tasks: Sequence[str]
 ) -> dict[str, Choice]:
-    """The run of every task: of the arm that the report names (`analysis.chosen`: the best on dev of
-    those whose gain is shown, else of all) the seed with the highest dev score; of equal ones the
-    smallest seed.
+    """The run of every task: of the arm that the report names (`analysis.chosen`: the best on dev
+    of those whose gain is shown, else of all) the seed with the highest dev score; of equal ones
+    the smallest seed.
 
     Args:
         runs: the study's runs.

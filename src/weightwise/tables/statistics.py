@@ -123,6 +123,9 @@ class Regressions(Table):
     optimum_low: Series[float] = pa.Field(nullable=True)
     optimum_high: Series[float] = pa.Field(nullable=True)
     change_at_optimum: Series[float] = pa.Field(nullable=True)
+    flat_from: Series[float] = pa.Field(
+        nullable=True, ge=0, le=1, description="from this weight on no change worth having"
+    )
     note: Series[str] = pa.Field(description="what may be said of the optimum")
 
 

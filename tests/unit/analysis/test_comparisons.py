@@ -52,7 +52,7 @@ def test_differences_are_paired_and_corrected():
     assert better["p_holm"] == pytest.approx(2 * p)
     assert better["family"] == 2
     assert better["verdict"] == "gain"
-    assert found.loc[("same", "SEN+PAR", "addition"), "verdict"] == "no evidence yet"
+    assert found.loc[("same", "SEN+PAR", "addition"), "verdict"] == "not decided"
     assert found.loc[("same", "SEN+PAR", "addition"), "difference"] == pytest.approx(0, abs=1e-12)
 
 

@@ -54,7 +54,9 @@ def test_the_optima_of_the_paper(published):
     # The paper reads them off its figure: about 0.75 and around 0.6.
     assert published.loc[("PAR", "SEN+PAR"), "optimum"] == pytest.approx(0.75, abs=0.01)
     assert published.loc[("PAR", "PAR+SIM"), "optimum"] == pytest.approx(0.60, abs=0.03)
-    assert published.loc[("PAR", "SEN+PAR"), "note"] == "one seed: no interval; optimum 0.75"
+    assert published.loc[("PAR", "SEN+PAR"), "note"] == (
+        "one seed: no interval, and no optimum is shown; optimum 0.75"
+    )
     virtually_linear = published.loc[("SEN", "SEN+SIM")]
     assert np.isnan(virtually_linear["optimum"])
     assert "no interior optimum: the curve's top" in virtually_linear["note"]
@@ -69,9 +71,11 @@ def test_an_exact_parabola_with_seeds():
     assert row["r_squared"] == pytest.approx(1)
     assert row["optimum"] == pytest.approx(0.6)
     assert row["change_at_optimum"] == pytest.approx(parabola(12, -10)(0.6))
-    tops = [11 / 18, 12 / 20, 13 / 22]
-    half = 4.302653 * np.std(tops, ddof=1) / 3**0.5
-    assert row["optimum_high"] == pytest.approx(np.mean(tops) + half)
+    # The slope b + 2 c a of seed d is 12 - 20 a + d (1 - 2 a), d = -1, 0, 1, and zero is not
+    # excluded between 12 - 20 a = -+ t / sqrt(3) (1 - 2 a).
+    half = 4.302653 / 3**0.5
+    ends = sorted((12 + s * half) / (20 + 2 * s * half) for s in (-1, 1))
+    assert (row["optimum_low"], row["optimum_high"]) == pytest.approx(ends, rel=1e-5)
     assert row["note"].startswith("optimum 0.60 [0.")
     assert curves["alpha"].min() == 0.1
     assert curves["alpha"].max() == 1
@@ -133,3 +137,64 @@ def test_the_band_over_seeds_covers_where_seeds_share_a_baseline():
             held[alpha] += curve.at[alpha, "low"] <= truth(alpha) <= curve.at[alpha, "high"]
     for count in held.values():
         assert 0.91 <= count / simulations <= 0.99
+
+
+def noisy(truth, generator, seeds, noise=1.0):
+    """Changes of `seeds` seeds at nine weights: truth (per cent) and noise, half of it shared."""
+    rng = np.random.default_rng(generator)
+    rows = changes_table([truth] * seeds)
+    shared = rng.normal(0, noise / 2**0.5, size=seeds)
+    rows["change"] += shared[rows["seed"]] + rng.normal(0, noise / 2**0.5, size=len(rows))
+    return rows
+
+
+@pytest.mark.parametrize("seeds", [3, 10])
+@pytest.mark.parametrize(
+    "truth",
+    [
+        lambda a: -16 * np.exp(-4 * a),
+        lambda a: -16 * np.exp(-8 * a),
+        lambda a: 4 * (a - 1),
+        lambda a: 0.0,
+    ],
+    ids=["saturating", "saturating soon", "linear", "flat"],
+)
+def test_no_optimum_is_claimed_where_there_is_none(truth, seeds):
+    claimed = [
+        np.isfinite(regressions(noisy(truth, g, seeds))[0].iloc[0]["optimum"]) for g in range(100)
+    ]
+    # At most 2.5 % are expected; 8 of 100 would be a chance of 1 in 300.
+    assert sum(claimed) <= 7
+
+
+def test_a_true_optimum_is_found_and_its_interval_stays_as_seeds_come():
+    def peak(a):
+        return 2 - 12 * (a - 0.6) ** 2
+
+    for seeds, fewest in ((5, 0.8), (20, 0.99)):
+        rows = [regressions(noisy(peak, g, seeds))[0].iloc[0] for g in range(60)]
+        found = [row for row in rows if np.isfinite(row["optimum"])]
+        assert len(found) >= fewest * 60
+        assert all(np.isfinite(row["optimum_low"]) for row in found)
+
+
+def test_fieller_covers_the_top():
+    truth, held = parabola(12, -10), 0
+    for generator in range(200):
+        row = regressions(noisy(truth, generator, 5, noise=0.7))[0].iloc[0]
+        if np.isfinite(row["optimum"]):
+            held += row["optimum_low"] <= 0.6 <= row["optimum_high"]
+        else:
+            held += 1  # nothing is claimed
+    assert held >= 0.91 * 200
+
+
+def test_flat_is_an_answer():
+    def rises(a):
+        return -10 * max(0.0, 0.4 - a)
+
+    row = regressions(noisy(rises, 0, 8, noise=0.2))[0].iloc[0]
+    assert row["flat_from"] == pytest.approx(0.4)
+    assert "flat from 0.4 on: no change of 1 % or more" in row["note"]
+    wide = regressions(noisy(rises, 0, 3, noise=3.0))[0].iloc[0]
+    assert np.isnan(wide["flat_from"])
