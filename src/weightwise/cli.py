@@ -83,6 +83,20 @@ def plan(
     out.print(
         f"Training still to do: about {duration(estimate.seconds)} of one core ({estimate.basis})."
     )
+    _print_sight(study, layout, out)
+
+
+def _print_sight(study, layout: Layout, out: Console) -> None:
+    """What the study's design can see; in per cent where finished runs tell its noise."""
+    from weightwise.analysis.design import sights
+    from weightwise.grid import Grid
+    from weightwise.tables import Noise, read_table
+
+    path = layout.tables / "noise.parquet"
+    noise = read_table(path, Noise) if path.exists() else None
+    for sight in sights(Grid(study), noise):
+        variant = "" if sight.variant in ("", "default") else f"[{sight.variant}] "
+        out.print(f"{variant}{sight}.", markup=False)
 
 
 @app.command()
@@ -111,6 +125,7 @@ def status(
         print(json.dumps(shown.as_json(config.name, found), indent=1))
     else:
         shown.show(config.name, found)
+        _print_sight(config, layout, Console(highlight=False))
 
 
 @app.command()

@@ -138,7 +138,7 @@ def test_of_many_groupings_the_best_are_drawn(tmp_path):
         splits=("dev",), alphas=("0.3",),
     )  # fmt: skip
     best = tables.read_table(out / "best.parquet", tables.Best)
-    chosen = set(best.loc[best["best_of_task"], "group"])
+    chosen = set(best.loc[best["speaks"], "group"])
     made = drawings(out)
     assert {d.group for d in made} == chosen
     assert len(chosen) < 10

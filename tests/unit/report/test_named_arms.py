@@ -74,7 +74,7 @@ def test_the_first_words_name_what_survives_correction(inputs):
     by_task = {card.task: card for card in arms_cards(inputs)}
     assert list(by_task) == ["SEN", "PAR", "SIM", "Overall score"]
     assert by_task["SEN"].badge == "the reference"
-    assert by_task["SEN"].advice == "No arm was better on dev than “fine-tune”, the reference."
+    assert by_task["SEN"].advice == "“fine-tune”, the reference, scored highest on dev."
 
 
 def test_tasks_alone_are_not_called_arms(tmp_path):
