@@ -60,28 +60,41 @@ def shared_modules() -> list[Path]:
     return sorted(path for pattern in TRAINING_MODULES for path in PACKAGE.glob(pattern))
 
 
-def training_modules(combiner: str) -> list[Path]:
-    """Source files behind a run with that combiner (`cagrad(c=0.5)`), sorted: its own file, those
-    of its base classes and its `extra_modules`. Other combiners' files are not among them: adding
-    one makes nothing due."""
+def training_modules(*combiners: str) -> list[Path]:
+    """Source files behind a run with these combiners (`cagrad(c=0.5)`), sorted: their own files,
+    those of their base classes and their `extra_modules`. Other combiners' files are not among
+    them: adding one makes nothing due."""
     found = set(shared_modules())
-    for kind in read_combiner(combiner).type.__mro__:
-        if issubclass(kind, Combiner):
-            found.add(PACKAGE.joinpath(*kind.__module__.split(".")[1:]).with_suffix(".py"))
-            found |= {PACKAGE / module for module in kind.extra_modules}
+    for combiner in combiners:
+        for kind in read_combiner(combiner).type.__mro__:
+            if issubclass(kind, Combiner):
+                found.add(PACKAGE.joinpath(*kind.__module__.split(".")[1:]).with_suffix(".py"))
+                found |= {PACKAGE / module for module in kind.extra_modules}
     return sorted(found)
 
 
 @functools.cache
-def code_version(combiner: str) -> str:
-    """Digest of the code of a run with that combiner. Comments, docstrings and layout do not
+def code_version(*combiners: str) -> str:
+    """Digest of the code of a run with these combiners. Comments, docstrings and layout do not
     count."""
-    return _digest(training_modules(combiner))
+    return _digest(training_modules(*combiners))
+
+
+@functools.cache
+def packages(*combiners: str) -> tuple[str, ...]:
+    """Distributions whose code makes the numbers of a run with these combiners."""
+    solvers = ("torchjd",) if any(c.startswith("torchjd:") for c in combiners) else ()
+    return ("numpy", "scipy", "torch", *solvers)
 
 
 def stage_modules(kind: str) -> list[Path]:
     """Source files behind a stage of that kind (`mlm`, `simcse`), sorted."""
     return sorted(PACKAGE / module for module in (*STAGE_MODULES, *STAGE_KINDS[kind]))
+
+
+def stage_packages(kind: str) -> tuple[str, ...]:
+    """Distributions whose code makes the numbers of a stage of that kind."""
+    return ("numpy", "torch")
 
 
 @functools.cache

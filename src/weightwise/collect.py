@@ -182,7 +182,7 @@ def _state(runs: StudyRuns, run: Cell, record: dict | None) -> dict:
         "variant": run.variant,
         "seed": run.seed,
         "status": "done" if record else "failed" if failure else "not run",
-        "run": runs.key(run),
+        "run": found.get("key") or runs.key(run),
         "error": failure["error"]
         if failure
         else held_up and f"{held_up['id']}: {held_up['error']}",

@@ -10,19 +10,15 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from weightwise.code import code_version
-from weightwise.combine import path_label, read_combiner
-from weightwise.config import StudyConfig, TaskConfig, TrainingConfig
+from weightwise.code import code_version, packages
+from weightwise.combine import SURGERY, path_label, read_combiner
+from weightwise.config import StudyConfig, TrainingConfig
 from weightwise.config.stages import chain_of
 from weightwise.config.variants import variants
 from weightwise.errors import UserError
+from weightwise.identity.run import head_only_tasks, run_definition
+from weightwise.identity.versions import versions
 from weightwise.stages.definition import stage_definition
-
-NO_RESULT = {"device", "record_every", "trunk_tasks"}
-"""Keys of training that change no result by themselves: a recorded step is the same step to the
-bit, and `head_only` says what `trunk_tasks` means for a run."""
-NOTHING_SAID = {"freeze_trunk", "probe_epochs", "train_rows"}
-"""Keys of training that a definition leaves out at their default: such runs keep their keys."""
 
 
 @dataclass(frozen=True)
@@ -200,31 +196,26 @@ class Grid:
 
     def head_only(self, run: Cell) -> frozenset[str]:
         """The run's tasks that do not train the trunk."""
-        training = self.training(run.variant).trunk_tasks
-        return frozenset() if training is None else frozenset(run.group) - frozenset(training)
+        return head_only_tasks(self.training(run.variant), run.group)
 
     def definition(self, run: Cell) -> dict[str, Any]:
-        """Everything in the configuration that decides the result of a run, as plain data.
+        """Everything in the configuration that decides the result of a run; see
+        `identity.run.run_definition`. What joins it in the run's key: `store.run_key`."""
+        training = self.training(run.variant)
+        return run_definition(
+            self.study,
+            training,
+            run.group,
+            run.seed,
+            run.arm.combiner,
+            run.arm.weights(len(run.group)) if len(run.group) > 1 else None,
+            None if training.start is None else self.stage_fingerprint(training.start),
+        )
 
-        Labels, resources, titles and the other cells of the study are left out; checksums of
-        data, encoder and code join it in the run's key (`store.run_key`).
-        """
-        study, training = self.study, self.training(run.variant)
-        start = {} if training.start is None else {"start": self.stage_fingerprint(training.start)}
-        return start | {
-            "group": list(run.group),  # weights and random orders follow it; `tasks` gets sorted
-            "tasks": {name: _task_definition(study.tasks[name]) for name in run.group},
-            "combiner": run.arm.combiner,
-            "weights": run.arm.weights(len(run.group)) if len(run.group) > 1 else None,
-            "seed": run.seed,
-            "study_seed": study.study_seed,
-            "encoder": {"layers": study.encoder.layers, "max_length": study.encoder.max_length},
-            "training": _training_definition(
-                training.meant_for(run.group), bool(self.head_only(run))
-            ),
-            # What it means for this run, so that runs whose tasks all train the trunk are one.
-            "head_only": sorted(self.head_only(run)),
-        }
+    def combiners(self, run: Cell) -> tuple[str, ...]:
+        """Every combiner that a run uses: its arm's, and PCGrad where epochs end with surgery."""
+        surgery = self.training(run.variant).epoch_surgery and len(run.group) > 1
+        return (run.arm.combiner, SURGERY) if surgery else (run.arm.combiner,)
 
     def stage_fingerprint(self, name: str) -> str:
         """Short digest of a stage's configuration and code, those before it in its chain included:
@@ -241,29 +232,9 @@ class Grid:
     def fingerprint(self, run: Cell) -> str:
         """Short digest of the run's configuration and of the code behind it: part of the name of
         its marker, so that a change in either makes exactly the runs due that it changes."""
-        return digest([self.definition(run), code_version(run.arm.combiner)])[:16]
-
-
-def _training_definition(training: TrainingConfig, left_out: bool) -> dict[str, Any]:
-    """The keys of training that decide a run. The start's own name is a label: its fingerprint
-    stands beside. `left_out`: a task of the run trains its head alone, which is probing, too."""
-    default = TrainingConfig()
-    unsaid = {key for key in NOTHING_SAID if getattr(training, key) == getattr(default, key)}
-    if {"freeze_trunk", "probe_epochs"} <= unsaid and not left_out:
-        unsaid.add("probe_learning_rate")
-    return training.model_dump(mode="json", exclude=NO_RESULT | unsaid | {"start"})
-
-
-def _task_definition(task: TaskConfig) -> dict[str, Any]:
-    """What of a task decides a run. How rows became examples is in the data's checksum."""
-    ways = {"kind", "range", "head", "representation", "pair", "decoder", "output"}
-    return task.model_dump(mode="json", include=ways) | {
-        "metric": task.score_name,
-        # Classes have one loss; null, for regression, is `training.similarity_loss`.
-        "loss": task.loss if task.kind == "regression" else None,
-        "classes": len(task.class_names),
-        "texts": len(task.text),
-    }
+        combiners = self.combiners(run)
+        found = [self.definition(run), code_version(*combiners), versions(packages(*combiners))]
+        return digest(found)[:16]
 
 
 def digest(data: Any) -> str:

@@ -17,42 +17,54 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from weightwise.code import code_version
 from weightwise.files import read_json, write_json
 from weightwise.grid import digest
 
 
 def run_key(
-    definition: dict, data: dict[str, str], encoder: dict[str, str], epoch_lengths: dict[str, int]
+    definition: dict,
+    data: dict[str, str],
+    encoder: dict[str, str],
+    code: str,
+    versions: dict[str, str | None],
 ) -> str:
     """Key of a run: 32 hexadecimal digits.
 
     Args:
-        definition: `Grid.definition` of the run.
+        definition: what decides the run, settled for data and machine (`identity.run.settled`).
         data: checksum of every task's token cache.
-        encoder: checksums of the encoder's files.
-        epoch_lengths: examples of each of the run's tasks in an epoch, which the whole study
-            decides.
+        encoder: checksums of the encoder's files; the key of the stage that the run starts from.
+        code: digest of the code that makes its numbers.
+        versions: of the libraries that make its numbers.
     """
     content = {
         "definition": definition,
         "data": data,
         "encoder": encoder,
-        "epoch_lengths": epoch_lengths,
-        "code": code_version(definition["combiner"]),
+        "code": code,
+        "versions": versions,
     }
     return digest(content)[:32]
 
 
-def stage_key(definition: dict, data: list[str], encoder: dict[str, str]) -> str:
+def stage_key(
+    definition: dict, data: str, encoder: dict[str, str], arithmetic: dict[str, str]
+) -> str:
     """Key of a stage: 32 hexadecimal digits.
 
     Args:
-        definition: `stage_definition`, which holds the code's digest.
-        data: checksums of the token caches of the chain's stages, its own last.
-        encoder: checksums of the encoder's files that the chain starts from.
+        definition: `stage_definition`, which holds the digest of the code and versions.
+        data: checksum of its texts' token cache.
+        encoder: checksums of the encoder's files, or the key of the stage that it starts from.
+        arithmetic: device class and precision of the training.
     """
-    return digest({"definition": definition, "data": data, "encoder": encoder})[:32]
+    content = {
+        "definition": definition,
+        "data": data,
+        "encoder": encoder,
+        "arithmetic": arithmetic,
+    }
+    return digest(content)[:32]
 
 
 @dataclass(frozen=True)

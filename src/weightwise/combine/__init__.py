@@ -31,6 +31,9 @@ COMBINERS: dict[str, type[Combiner]] = {
     **WEIGHTINGS,
 }
 
+SURGERY = "pcgrad"
+"""The combiner of the steps that end an epoch under `training.epoch_surgery`."""
+
 
 def read_combiner(text: str) -> notation.Named:
     """The combiner that a text names: `cagrad`, `cagrad(c=0.4)`, `torchjd:UPGrad`.
@@ -57,4 +60,4 @@ def make_combiner(text: str, weights: tuple[float, ...] | None, generator) -> Co
     return named.type(weights, generator, named.options)
 
 
-__all__ = ["COMBINERS", "Combiner", "make_combiner", "path_label", "read_combiner"]
+__all__ = ["COMBINERS", "SURGERY", "Combiner", "make_combiner", "path_label", "read_combiner"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
@@ -12,6 +13,26 @@ from weightwise.errors import nearest
 # Names travel into paths, wildcards and HTML ids, so only what is safe in all three.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+@dataclass(frozen=True)
+class Aside:
+    """Marks a key that does not decide what a run computes, or not by itself, and says why.
+
+    Written beside the field: `title: Annotated[str | None, Aside("a name in reports")] = None`. Keys
+    without it are part of every run's definition, so a new one decides until someone marks it.
+    """
+
+    why: str
+
+
+def asides(model: type[BaseModel]) -> set[str]:
+    """Names of a model's keys that are marked with `Aside`."""
+    return {
+        name
+        for name, field in model.model_fields.items()
+        if any(isinstance(mark, Aside) for mark in field.metadata)
+    }
 
 
 class Strict(BaseModel):

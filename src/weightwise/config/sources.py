@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from weightwise.config.base import Name, Sha256, Strict
+from weightwise.config.base import Aside, Name, Sha256, Strict
 
 
 class TableFormat(Strict):
@@ -121,7 +121,7 @@ EncoderSource = Annotated[
 class EncoderConfig(Strict):
     """The shared encoder ("trunk")."""
 
-    source: EncoderSource
+    source: Annotated[EncoderSource, Aside("the checksums of its files count")]
     """Where the checkpoint comes from."""
     layers: Annotated[int, Field(ge=1)] | tuple[Annotated[int, Field(ge=0)], ...] | None = None
     """Layers of the checkpoint to keep: the first so many, or a list of layer numbers from 0, such

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from weightwise.combine import COMBINERS, read_combiner
-from weightwise.config.base import Name, Strict, nearest
+from weightwise.config.base import Aside, Name, Strict, nearest
 from weightwise.config.combinations import refuse_groupings, refuse_misfits, refuse_repeats
 from weightwise.config.report import ReportConfig, refuse_counterparts
 from weightwise.config.sources import EncoderConfig
@@ -80,57 +80,76 @@ class UpTo(Strict):
 class StudyConfig(Strict):
     """One study. Everything that weightwise does follows from this model."""
 
-    name: Name
+    name: Annotated[Name, Aside("where files lie")]
     """Folder of the study below results/ and reports/."""
-    extends: str | None = None
+    extends: Annotated[str | None, Aside("merged before")] = None
     """Another study's file to start from; keys given here replace or refine its keys."""
-    data_dir: str | None = None
+    data_dir: Annotated[str | None, Aside("where files lie")] = None
     """Folder of the data files. The environment variable WEIGHTWISE_DATA_DIR overrides it."""
-    tasks: Annotated[dict[Name, TaskConfig], Field(min_length=1)]
+    tasks: Annotated[
+        dict[Name, TaskConfig], Field(min_length=1), Aside("those of the run itself count")
+    ]
     """The tasks, by name. Their order is the order inside every grouping."""
-    groupings: Literal["pairs"] | UpTo | tuple[tuple[Name, ...], ...] = "pairs"
+    groupings: Annotated[
+        Literal["pairs"] | UpTo | tuple[tuple[Name, ...], ...],
+        Aside("which runs there are, not what they compute"),
+    ] = "pairs"
     """`pairs`: all singles and all pairs. `{up_to: k}`: all groupings up to k tasks. Or a list of
     lists of task names."""
-    single_tasks: bool = True
+    single_tasks: Annotated[bool, Aside("which runs there are, not what they compute")] = True
     """Every task of a grouping is trained alone, too: the baseline of relative changes. false: only
     what `groupings` lists; arms are then compared with the first one, and changes in per cent have
     nothing to start from."""
-    combiners: tuple[Combiner, ...] = ("addition", "unitary", "pcgrad")
+    combiners: Annotated[
+        tuple[Combiner, ...], Aside("which runs there are, not what they compute")
+    ] = ("addition", "unitary", "pcgrad")
     """How the gradients of a grouping become one: `NAME` or `NAME(key=value)`, such as
     `cagrad(c=0.5)` or `torchjd:UPGrad`; docs/combiners.md holds them all."""
-    alphas: tuple[Alpha, ...] = tuple(f"0.{i}" for i in range(1, 10))
+    alphas: Annotated[tuple[Alpha, ...], Aside("which runs there are, not what they compute")] = (
+        tuple(f"0.{i}" for i in range(1, 10))
+    )
     """Weights of the first task of a pair under `unitary` and `pcgrad_alpha`; exact decimals."""
-    simplex_step: Alpha = "0.25"
+    simplex_step: Annotated[Alpha, Aside("which runs there are, not what they compute")] = "0.25"
     """Step of the weights of larger groupings under `unitary` and `pcgrad_alpha`; every
     weight above zero."""
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (1, 2, 3, 4, 5)
+    seeds: Annotated[
+        tuple[int, ...], Field(min_length=1), Aside("which runs there are, not what they compute")
+    ] = (1, 2, 3, 4, 5)
     """Seeds; every arm is run with each of them."""
     study_seed: int = 0
     """Mixed into every generator; change it to repeat the study with other randomness."""
-    encoder: EncoderConfig
+    encoder: Annotated[EncoderConfig, Aside("its own keys count")]
     """The shared encoder."""
-    stages: dict[Name, StageConfig] = Field(default={})
+    stages: Annotated[dict[Name, StageConfig], Aside("the chain that a run starts from counts")] = (
+        Field(default={})
+    )
     """Trainings of the encoder alone, by name; runs start from one by `training.start`. Each is a
     job of its own, computed once for all runs and studies that share it."""
-    training: TrainingConfig = TrainingConfig()
+    training: Annotated[TrainingConfig, Aside("the variant's own keys count")] = TrainingConfig()
     """Keys of training."""
-    sweep: dict[str, tuple[Any, ...]] = Field(default={})
+    sweep: Annotated[
+        dict[str, tuple[Any, ...]], Aside("which runs there are, not what they compute")
+    ] = Field(default={})
     """Training keys with several values each; the study is run for every combination."""
-    arms: dict[Name, dict[str, Any]] = Field(default={})
+    arms: Annotated[
+        dict[Name, dict[str, Any]], Aside("which runs there are, not what they compute")
+    ] = Field(default={})
     """Named arms: overrides of training keys, of `combiners`, `groupings` and `single_tasks`. The
     study is run for each of them; the first one is what the report compares the others with."""
     threads: Annotated[int, Field(ge=1)] = 1
     """CPU threads of one run. Two runs of one thread are faster than one of two."""
-    runs_per_job: Annotated[int, Field(ge=1)] = 1
+    runs_per_job: Annotated[int, Field(ge=1), Aside("how jobs are run")] = 1
     """Runs that one job trains one after another; they share its start-up, tokens and batches.
     Changes no result and makes nothing due again."""
-    runs_side_by_side: Annotated[int, Field(ge=1)] = 1
+    runs_side_by_side: Annotated[int, Field(ge=1), Aside("how jobs are run")] = 1
     """Runs of a job that train at the same time, each with `threads` threads, all on the job's GPU
     if it has one."""
-    checkpoint_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10
+    checkpoint_minutes: Annotated[
+        float, Field(gt=0, allow_inf_nan=False), Aside("how jobs are run")
+    ] = 10
     """Minutes between two checkpoints within an epoch. After an epoch one is written anyway, unless
     training it again would be quicker."""
-    report: ReportConfig = ReportConfig()
+    report: Annotated[ReportConfig, Aside("the report")] = ReportConfig()
     """The report."""
 
     @field_validator("name")

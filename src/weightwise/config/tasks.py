@@ -8,7 +8,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from weightwise.config.base import Strict
+from weightwise.config.base import Aside, Strict
 from weightwise.config.sources import DataConfig
 
 Head = Literal["hidden", "linear", "tanh2", "chance"]
@@ -35,25 +35,31 @@ class TaskConfig(Strict):
 
     kind: Literal["classification", "binary", "regression"]
     """What is predicted: one of several classes, yes or no, or a real number."""
-    title: str | None = None
+    title: Annotated[str | None, Aside("a name in reports")] = None
     """Name in reports; null: the task's key."""
-    classes: tuple[str, ...] | None = None
+    classes: Annotated[
+        tuple[str, ...] | None, Aside("their number counts, and the labels are in the data")
+    ] = None
     """Class names in order of their numbers (classification; binary: default no, yes)."""
     range: tuple[float, float] | None = None
     """Smallest and largest label (regression)."""
-    text: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
+    text: Annotated[
+        tuple[str, ...], Field(min_length=1, max_length=2), Aside("in the checksum of the data")
+    ]
     """One text column, or two for a sentence pair."""
-    label: str
+    label: Annotated[str, Aside("in the checksum of the data")]
     """Label column."""
-    id: str | None = None
+    id: Annotated[str | None, Aside("names rows for `weightwise submit`")] = None
     """Column of the rows' ids, for `weightwise submit`; null: the row's number in its source. It
     decides neither data nor runs."""
-    cut_points: tuple[float, ...] | None = None
+    cut_points: Annotated[tuple[float, ...] | None, Aside("in the checksum of the data")] = None
     """Turn a number into a class: class = how many of these ascending points are <= the number."""
-    bands: tuple[tuple[float, float], ...] | None = None
+    bands: Annotated[
+        tuple[tuple[float, float], ...] | None, Aside("in the checksum of the data")
+    ] = None
     """Turn a number into a class: class i = closed interval i; rows outside all intervals are
     dropped and counted."""
-    label_values: tuple[str, ...] | None = None
+    label_values: Annotated[tuple[str, ...] | None, Aside("in the checksum of the data")] = None
     """Turn a text label into a class: class = position in this list."""
     metric: Literal["accuracy", "pearson"] | None = None
     """Score; null: accuracy for classes, Pearson's r for regression."""
@@ -69,9 +75,9 @@ class TaskConfig(Strict):
     """How two siamese vectors become one; null: `training.decoder`."""
     output: Output | None = None
     """Output of a regression head; null: `training.output`."""
-    data: DataConfig
+    data: Annotated[DataConfig, Aside("in the checksum of the data")]
     """Where the rows come from and which of them are used."""
-    licence: str | None = None
+    licence: Annotated[str | None, Aside("shown in the report")] = None
     """Licence and credit of the data, shown in the report."""
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from weightwise.config.base import Name, Strict
+from weightwise.config.base import Aside, Name, Strict
 from weightwise.config.tasks import (
     Decoder,
     Head,
@@ -76,7 +76,7 @@ class OptimiserConfig(Strict):
 class TrainingConfig(OptimiserConfig):
     """How a run trains. Defaults are the pairing paper's (section 5.3)."""
 
-    start: Name | None = None
+    start: Annotated[Name | None, Aside("the stage itself counts")] = None
     """The stage (see `stages`) whose encoder the run starts from; null: the encoder as it comes."""
     epochs: Annotated[int, Field(ge=1)] = 10
     """Passes; dev is scored after each."""
@@ -94,7 +94,7 @@ class TrainingConfig(OptimiserConfig):
     train_rows: dict[Name, Annotated[int, Field(ge=1)]] | None = None
     """Train on so many of a task's training rows, such as `{PAR: 8000}`, drawn once for all seeds;
     where there are fewer, on all. Tasks that are not named, and null: all rows."""
-    trunk_tasks: tuple[Name, ...] | None = None
+    trunk_tasks: Annotated[tuple[Name, ...] | None, Aside("what it means for a run counts")] = None
     """Tasks that train the encoder; null: all of them. The others train their heads on
     what it makes of their texts, at `probe_learning_rate`, and leave it alone (simcse's
     leave-one-out)."""
@@ -156,7 +156,7 @@ class TrainingConfig(OptimiserConfig):
     multiplies it natively, else fp32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto`: a GPU where there is one."""
-    record_every: Annotated[int, Field(ge=0)] = 50
+    record_every: Annotated[int, Field(ge=0), Aside("a recorded step is the same step")] = 50
     """Record the inner products of the task gradients, by layer block, in every so many steps,
     from the first on; 0: never. Changes no result, so a finished run keeps what it has recorded."""
 

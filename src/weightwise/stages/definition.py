@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from weightwise.code import stage_code_version
+from weightwise.code import stage_code_version, stage_packages
 from weightwise.config import StudyConfig
 from weightwise.config.stages import StageBase
+from weightwise.identity.versions import versions
 
 # How rows became texts is in the checksum of the prepared texts, which joins the stage's key.
 _IN_THE_DATA = {
@@ -40,7 +41,10 @@ def stage_definition(study: StudyConfig, name: str) -> dict[str, Any]:
         # A chain's first stage leaves the layers that are kept; those after it keep them all.
         "encoder": {"layers": study.encoder.layers} if stage.after is None else None,
         "after": None if stage.after is None else stage_definition(study, stage.after),
+        "device": study.training.device,
+        "threads": study.threads,
         "code": stage_code_version(stage.kind),
+        "versions": versions(stage_packages(stage.kind)),
     }
 
 

@@ -132,7 +132,7 @@ def _record(
         "key": key,
         "stage": name,
         "kind": stage.kind,
-        "after": None if stage.after is None else runs.stage_key(stage.after),
+        "after": None if stage.after is None else runs.finished_stage_key(stage.after),
         "definition": stage_definition(runs.study, name),
         "data": tokens.facts(runs.layout.stage_tokens(name))["checksum"],
         "before": tables.measured(0),

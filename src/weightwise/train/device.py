@@ -10,6 +10,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from weightwise.errors import UserError
+from weightwise.identity.machine import here
 
 # Held until the process ends.
 _TAKEN: dict[int, FileLock] = {}
@@ -61,8 +62,4 @@ def _take_card(locks: Path | None) -> int:
 def choose_bf16(precision: str, device: torch.device) -> bool:
     """Whether products are computed in bfloat16: `auto` asks whether the hardware does so
     natively, since emulated it is slower than fp32."""
-    if precision != "auto":
-        return precision == "bf16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return here(precision, device.type).precision == "bf16"

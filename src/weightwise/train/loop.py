@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from weightwise.combine import Combiner, make_combiner
+from weightwise.combine import SURGERY, Combiner, make_combiner
 from weightwise.config import TaskConfig, TrainingConfig
 from weightwise.data.batches import Batch, Framing, make_batch
 from weightwise.data.tokens import TokenisedSplit
@@ -83,7 +83,7 @@ class Training(Resumable):
         self.smart = make_smart(model, keys.smart, inputs.study_seed, inputs.seed)
         self.combiners = {"arm": _combiner(inputs, inputs.combiner, "combiner")}
         if keys.epoch_surgery and len(inputs.tasks) > 1:
-            self.combiners["surgery"] = _combiner(inputs, "pcgrad", "surgery")
+            self.combiners["surgery"] = _combiner(inputs, SURGERY, "surgery")
         self.engines = {
             name: Engine(
                 model,

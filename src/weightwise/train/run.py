@@ -205,10 +205,14 @@ def _record(
         "key": key,
         "id": run.id,
         "definition": prepared.grid.definition(run),
-        **({} if start is None else {"stage": {"name": start, "key": prepared.stage_key(start)}}),
+        **(
+            {}
+            if start is None
+            else {"stage": {"name": start, "key": prepared.finished_stage_key(start)}}
+        ),
         "data": {task: prepared.facts[task]["checksum"] for task in run.group},
         "epoch_lengths": inputs.epoch_lengths,
-        "code": code_version(run.arm.combiner),
+        "code": code_version(*prepared.grid.combiners(run)),
         "scores": scores,
         **circumstances(inputs, model, prepared.study.threads),
     }

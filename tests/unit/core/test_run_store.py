@@ -151,17 +151,18 @@ def test_key_changes_with_every_part():
         "definition": {"a": 1, "combiner": "addition"},
         "data": {"SEN": "x"},
         "encoder": {"sha256": "y"},
-        "epoch_lengths": {"SEN": 3},
+        "code": "c",
+        "versions": {"torch": "1"},
     }
     first = run_key(**parts)
     assert first == run_key(**parts)
     assert len(first) == 32
     for change in (
         {"definition": {"a": 2, "combiner": "addition"}},
-        {"definition": {"a": 1, "combiner": "pcgrad"}},
         {"data": {"SEN": "z"}},
         {"encoder": {"sha256": "z"}},
-        {"epoch_lengths": {"SEN": 4}},
+        {"code": "d"},
+        {"versions": {"torch": "2"}},
     ):
         assert run_key(**(parts | change)) != first
 
