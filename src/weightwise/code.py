@@ -1,121 +1,131 @@
-"""Which source files decide a run, and the digest of what they say. Imports no torch."""
+"""Which source files decide a run or a stage, and the digest of what they say.
+
+They are found by following imports from the modules that make the numbers: a new file that one of
+them imports counts without being named anywhere. What is left out is listed here, with the reason.
+Imports no torch.
+"""
 
 from __future__ import annotations
 
-import ast
 import functools
-import hashlib
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from weightwise.combine import Combiner, read_combiner
+from weightwise.config.stages import STAGE_KINDS
+from weightwise.identity.imports import Imports
 
 PACKAGE = Path(__file__).parent
-# Whatever decides the numbers of a run. Orchestration, analysis and plotting are not among them.
-TRAINING_MODULES = (
-    "combine/base.py",
-    "data/batches.py",
-    "data/tokens.py",
-    "model/*.py",
-    "seeding.py",
-    "train/coordinates.py",
-    "train/device.py",
-    "train/engine.py",
-    "train/gramian.py",
-    "train/inputs.py",
-    "train/loop.py",
-    "train/optimiser.py",
-    "train/outcome.py",
-    "train/probing.py",
-    "train/recording.py",
-    "train/resumable.py",
-    "train/schedule.py",
-    "train/scoring.py",
-    "train/smart.py",
-)
-# Whatever decides the encoder that a stage leaves, by the kind of the stage.
-STAGE_MODULES = (
-    "data/tokens.py",
-    "model/checkpoint.py",
-    "model/dropout.py",
-    "model/encoder.py",
-    "model/linear.py",
-    "model/packed.py",
-    "seeding.py",
-    "stages/inputs.py",
-    "stages/loop.py",
-    "stages/save.py",
-    "train/device.py",
-    "train/optimiser.py",
-    "train/resumable.py",
-    "train/schedule.py",
-)
-STAGE_KINDS = {
-    "mlm": ("stages/masking.py", "stages/mlm.py"),
-    "simcse": ("stages/pairs.py", "stages/simcse.py"),
+# Where the numbers of a run come from; its combiners are followed beside them.
+RUN_ROOTS = ("train/inputs.py", "train/loop.py")
+# The same for a stage; the module of its kind is `stages/KIND.py`.
+STAGE_ROOTS = ("stages/loop.py", "stages/prepared.py", "stages/save.py")
+LEFT_OUT = {
+    "__init__.py": "the version that people read",
+    "combine/__init__.py": "the list of combiners: those that a run uses are followed",
+    "config/": "keys are in the definition by value, and constants imported from here count",
+    "data/encoder_source.py": "files are copied as they are, and their checksums count",
+    "errors.py": "messages",
+    "files.py": "reads and writes whole small files",
+    "grid.py": "what it says of a run is in the definition",
+    "identity/": "what it settles is in the key by value",
+    "layout.py": "paths",
+    "runs.py": "lengths of epochs, start and layers are in the key by value",
+    "stages/definition.py": "what it says of a stage is in the key by value",
+    "tables/": "names and types of the columns that are written and read",
+    "train/device.py": "chooses among equal cards; device class and precision are in the key",
 }
-
-
-def shared_modules() -> list[Path]:
-    """Source files behind every run, sorted."""
-    return sorted(path for pattern in TRAINING_MODULES for path in PACKAGE.glob(pattern))
+"""Modules that no number depends on, or only by values that are in every key: path (of a folder
+with `/` at its end), reason."""
+NO_NUMBERS = {
+    "filelock": "locks",
+    "pandas": "moves rows and counts them",
+    "pyarrow": "reads token ids, whose checksum is in the key",
+    "safetensors": "reads and writes weights as they are",
+    "tokenizers": "made the token ids, whose checksum is in the key",
+}
+"""Imported packages whose version changes no number. Python itself is none that does: what runs
+draw, add and multiply they leave to NumPy and torch (a test sees that no `sum` of plain floats,
+which 3.12 rounds differently, is among the code)."""
 
 
 def training_modules(*combiners: str) -> list[Path]:
-    """Source files behind a run with these combiners (`cagrad(c=0.5)`), sorted: their own files,
-    those of their base classes and their `extra_modules`. Other combiners' files are not among
-    them: adding one makes nothing due."""
-    found = set(shared_modules())
-    for combiner in combiners:
-        for kind in read_combiner(combiner).type.__mro__:
-            if issubclass(kind, Combiner):
-                found.add(PACKAGE.joinpath(*kind.__module__.split(".")[1:]).with_suffix(".py"))
-                found |= {PACKAGE / module for module in kind.extra_modules}
-    return sorted(found)
+    """Source files behind a run with these combiners (`cagrad(c=0.5)`), sorted: whatever its
+    training and the combiners' own modules import. Without combiners: what all runs share.
+
+    Other combiners' files are not among them: adding one makes nothing due.
+    """
+    return [PACKAGE / path for path in _run_paths(combiners)]
 
 
 @functools.cache
 def code_version(*combiners: str) -> str:
-    """Digest of the code of a run with these combiners. Comments, docstrings and layout do not
-    count."""
-    return _digest(training_modules(*combiners))
+    """Digest of the code of a run with these combiners. Comments, docstrings, layout, the names of
+    files and the version of Python do not count."""
+    return _imports(None).digest(_run_paths(combiners))
 
 
 @functools.cache
 def packages(*combiners: str) -> tuple[str, ...]:
-    """Distributions whose code makes the numbers of a run with these combiners."""
-    solvers = ("torchjd",) if any(c.startswith("torchjd:") for c in combiners) else ()
-    return ("numpy", "scipy", "torch", *solvers)
+    """Packages whose code makes the numbers of a run with these combiners, sorted."""
+    return _packages(_imports(None), _run_paths(combiners))
 
 
 def stage_modules(kind: str) -> list[Path]:
     """Source files behind a stage of that kind (`mlm`, `simcse`), sorted."""
-    return sorted(PACKAGE / module for module in (*STAGE_MODULES, *STAGE_KINDS[kind]))
-
-
-def stage_packages(kind: str) -> tuple[str, ...]:
-    """Distributions whose code makes the numbers of a stage of that kind."""
-    return ("numpy", "torch")
+    return [PACKAGE / path for path in _stage_paths(kind)]
 
 
 @functools.cache
 def stage_code_version(kind: str) -> str:
     """Digest of the code of a stage of that kind; what counts is as for runs."""
-    return _digest(stage_modules(kind))
+    return _imports(kind).digest(_stage_paths(kind))
 
 
-def _digest(paths: list[Path]) -> str:
-    state = hashlib.sha256()
-    for path in paths:
-        tree = ast.parse(path.read_text("utf-8"))
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if (
-                isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-                and body
-                and isinstance(body[0], ast.Expr)
-                and isinstance(body[0].value, ast.Constant)
-                and isinstance(body[0].value.value, str)
-            ):
-                node.body = body[1:] or [ast.Pass()]
-        state.update(f"{path.name}\n{ast.dump(tree)}\n".encode())
-    return state.hexdigest()
+@functools.cache
+def stage_packages(kind: str) -> tuple[str, ...]:
+    """Packages whose code makes the numbers of a stage of that kind, sorted."""
+    return _packages(_imports(kind), _stage_paths(kind))
+
+
+def forget() -> None:
+    """Read the sources again when they are next asked for: for tests that edit them."""
+    for cached in (code_version, packages, stage_code_version, stage_packages, _imports):
+        cached.cache_clear()
+
+
+def left_out(path: str) -> bool:
+    """Whether a module is not followed; see LEFT_OUT.
+
+    Args:
+        path: within the package, such as `config/study.py`.
+    """
+    return path in LEFT_OUT or any(
+        path.startswith(folder) for folder in LEFT_OUT if folder.endswith("/")
+    )
+
+
+@functools.cache
+def _imports(kind: str | None) -> Imports:
+    """The package's imports as seen by runs, or by stages of a kind: the loop imports all kinds."""
+    others = {f"stages/{other}.py" for other in STAGE_KINDS if kind is not None and other != kind}
+    return Imports(PACKAGE, lambda path: left_out(path) or path in others)
+
+
+def _run_paths(combiners: Iterable[str]) -> list[str]:
+    roots = list(RUN_ROOTS)
+    for text in combiners:
+        for kind in read_combiner(text).type.__mro__:
+            if issubclass(kind, Combiner):
+                roots.append("/".join(kind.__module__.split(".")[1:]) + ".py")
+    return _imports(None).reached(roots)
+
+
+def _stage_paths(kind: str) -> list[str]:
+    return _imports(kind).reached([*STAGE_ROOTS, f"stages/{kind}.py"])
+
+
+def _packages(imports: Imports, paths: Iterable[str]) -> tuple[str, ...]:
+    named = frozenset().union(*(imports.module(path).packages for path in paths))
+    return tuple(sorted(named - sys.stdlib_module_names - set(NO_NUMBERS)))

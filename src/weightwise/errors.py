@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read, and the hint at what was meant."""
+"""The exceptions that a user is meant to read, and the hint at what was meant."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ class UserError(Exception):
     The message names the file, row or key and the remedy; the command line prints it without a
     traceback.
     """
+
+
+class Diverged(Exception):
+    """A loss or a gradient is not finite; the message names the task."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -130,9 +130,10 @@ class StudyRuns:
         marker = read_json(self.layout.stage_done(name, self.grid.stage_fingerprint(name)))
         named = marker.get("key") if isinstance(marker, dict) else None
         own = self.stage_key(name)
-        if named not in (None, own) and named in self.stage_keys(name):
-            if self.stage_store.record(named):
-                return named
+        if named == own or named not in self.stage_keys(name):
+            named = None
+        if named is not None and self.stage_store.record(named):
+            return named
         return own if self.stage_store.record(own) else None
 
     def _key(self, run: Cell, arithmetic: Arithmetic, stage: str | None) -> str:

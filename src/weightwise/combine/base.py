@@ -39,10 +39,6 @@ class Combiner:
     reads_gradients: ClassVar[bool] = False
     """True: `__call__` takes a third argument, the task gradients on the trunk's `coordinates`."""
 
-    extra_modules: ClassVar[tuple[str, ...]] = ()
-    """Source files of the package, as `combine/attention.py`, that decide its weights beside its
-    own file and those of its base classes: a change in them makes its runs due."""
-
     @dataclass(frozen=True)
     class Options:
         """A combiner's own options, none here.

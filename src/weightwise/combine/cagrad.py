@@ -29,7 +29,6 @@ class CAGrad(Combiner):
     """
 
     title = "CAGrad"
-    extra_modules = ("combine/cone.py",)
 
     @dataclass(frozen=True)
     class Options:

@@ -38,7 +38,6 @@ class GradAttention(Combiner):
 
     title = "GradAttention"
     reads_gradients = True
-    extra_modules = ("combine/attention.py",)
 
     @dataclass(frozen=True)
     class Options:

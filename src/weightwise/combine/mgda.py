@@ -17,7 +17,6 @@ class MGDA(Combiner):
     """
 
     title = "MGDA"
-    extra_modules = ("combine/cone.py",)
 
     def __call__(self, gramian: np.ndarray, losses: np.ndarray) -> np.ndarray:
         """Weights [K], >= 0, sum one. Where all gradients are zero, equal ones; where several

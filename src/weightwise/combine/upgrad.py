@@ -17,7 +17,6 @@ class UPGrad(Combiner):
     """
 
     title = "UPGrad"
-    extra_modules = ("combine/cone.py",)
 
     def __call__(self, gramian: np.ndarray, losses: np.ndarray) -> np.ndarray:
         """Weights [K], each at least 1/K."""

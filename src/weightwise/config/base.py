@@ -19,7 +19,7 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 class Aside:
     """Marks a key that does not decide what a run computes, or not by itself, and says why.
 
-    Written beside the field: `title: Annotated[str | None, Aside("a name in reports")] = None`. Keys
+    Written beside the field: `title: Annotated[str | None, Aside("shown in reports")] = None`. Keys
     without it are part of every run's definition, so a new one decides until someone marks it.
     """
 

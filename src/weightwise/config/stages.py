@@ -98,6 +98,8 @@ class SimcseStage(StageBase):
 
 
 StageConfig = Annotated[MaskedLanguageStage | SimcseStage, Field(discriminator="kind")]
+STAGE_KINDS = ("mlm", "simcse")
+"""All kinds of stages, as `kind` names them; `stages/KIND.py` holds each one's objective."""
 
 
 def chain_of(stages: Mapping[str, StageBase], name: str) -> tuple[str, ...]:

@@ -16,8 +16,8 @@ def installed(package: str) -> str | None:
         return None
 
 
-# What these require in turn computes nothing for them that a result could show.
-COMPUTES_ALONE = frozenset({"torch", "numpy"})
+# Packages that leave sums to others, and whether they do so as extras.
+BY_OTHERS = {"torchjd": True, "cvxpy": False}
 
 
 @functools.cache
@@ -25,26 +25,27 @@ def versions(packages: tuple[str, ...]) -> dict[str, str | None]:
     """Installed versions by name, sorted.
 
     Args:
-        packages: names of distributions. Installed ones that they require are added, with extras:
-            torchjd leaves its sums to solvers. None are added for torch and NumPy.
+        packages: names of distributions. The solvers that torchjd may use are added to it.
     """
     found: dict[str, str | None] = {}
     waiting = list(packages)
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found[name] = installed(name)
-            if name not in COMPUTES_ALONE:
-                waiting += [other for other in _required_by(name) if installed(other) is not None]
+        if name in found:
+            continue
+        found[name] = installed(name)
+        if name in BY_OTHERS:
+            others = _required_by(name, extras=BY_OTHERS[name])
+            waiting += [other for other in others if installed(other) is not None]
     return dict(sorted(found.items()))
 
 
 @functools.cache
-def _required_by(package: str) -> frozenset[str]:
-    """Distributions that a distribution requires, those of its extras included."""
+def _required_by(package: str, extras: bool) -> frozenset[str]:
+    """Distributions that one requires, those of its extras included or not."""
     try:
         named = requires(package) or []
     except PackageNotFoundError:
         return frozenset()
-    found = (re.match(r"[A-Za-z0-9._-]+", text) for text in named)
+    found = (re.match(r"[A-Za-z0-9._-]+", text) for text in named if extras or "extra" not in text)
     return frozenset(match[0].lower() for match in found if match)

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
+from weightwise.errors import Diverged
 from weightwise.stages.inputs import Objective, StageInputs, in_batches
 from weightwise.stages.mlm import MaskedLanguageObjective
 from weightwise.stages.simcse import ContrastiveObjective
 from weightwise.stages.state import restore, state_of
 from weightwise.train.checkpoint import Checkpoints
-from weightwise.train.engine import Diverged
 from weightwise.train.optimiser import AdamW
 from weightwise.train.resumable import Progress, Resumable
 from weightwise.train.schedule import rate_factor
@@ -115,7 +115,7 @@ class StageTraining(Resumable):
         started = time.perf_counter()
         epoch = self.epoch
         losses = [row["loss"] for row in self.tables.steps if row["epoch"] == epoch]
-        found = self._measure(epoch, train_loss=sum(losses) / len(losses))
+        found = self._measure(epoch, train_loss=math.fsum(losses) / len(losses))
         self._next_epoch(started)
         self.progress.epoch(epoch, found, {})
 

@@ -12,48 +12,20 @@ import pandas as pd
 import torch
 
 from weightwise.data import tokens
-from weightwise.data.tokens import SpecialTokens
 from weightwise.files import write_json
 from weightwise.model.checkpoint import load_encoder
 from weightwise.runs import StudyRuns
-from weightwise.stages.definition import longest, stage_definition
+from weightwise.stages.definition import stage_definition
 from weightwise.stages.inputs import StageInputs
 from weightwise.stages.loop import StageTables, StageTraining
+from weightwise.stages.prepared import stage_inputs
 from weightwise.stages.save import save_encoder
 from weightwise.stages.similarity import zero_shot
 from weightwise.tables import StageEpochs, StageSteps, Timings, write_table
 from weightwise.train.checkpoint import Checkpoints
-from weightwise.train.device import choose_bf16, choose_device
 from weightwise.train.failure import failure, waiting
 from weightwise.train.resumable import Progress
 from weightwise.train.run import circumstances, forget_peak_memory, peak_memory
-
-
-def stage_inputs(runs: StudyRuns, name: str) -> StageInputs:
-    """Everything that the training of a stage needs.
-
-    Raises:
-        UserError: its texts are not prepared, or the stage before it is not finished.
-    """
-    study, stage = runs.study, runs.study.stages[name]
-    path = runs.layout.stage_tokens(name)
-    splits = tokens.load_splits(path)
-    folder, layers = runs.encoder_after(stage.after)
-    device = choose_device(study.training.device)
-    return StageInputs(
-        name=name,
-        stage=stage,
-        study_seed=study.study_seed,
-        train=splits["train"],
-        held_out=splits["dev"],
-        special=SpecialTokens(*tokens.facts(path)["special"]),
-        mask=tokens.load_tokenizer(folder)[0].token_to_id("[MASK]"),
-        max_length=longest(study, stage),
-        folder=folder,
-        layers=layers,
-        device=device,
-        bf16=choose_bf16(stage.precision, device),
-    )
 
 
 def execute(

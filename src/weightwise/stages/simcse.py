@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -133,7 +135,7 @@ class ContrastiveObjective:
         ]
         spread = embed(self.model.encoder, [frame(ids) for ids in self._sentences], how)
         return {
-            "held_out_loss": sum(losses) / count,
+            "held_out_loss": math.fsum(losses) / count,
             "alignment": alignment(*sides),
             "uniformity": uniformity(spread),
         }

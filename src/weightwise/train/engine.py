@@ -14,6 +14,7 @@ import torch
 
 from weightwise.combine import Combiner
 from weightwise.data.batches import Batch
+from weightwise.errors import Diverged
 from weightwise.model.multitask import MultiTaskModel
 from weightwise.train.coordinates import CoordinateReader
 from weightwise.train.gramian import (
@@ -25,10 +26,6 @@ from weightwise.train.gramian import (
     update_cosine,
 )
 from weightwise.train.smart import Smart
-
-
-class Diverged(Exception):
-    """A loss or a gradient is not finite; the message names the task."""
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from weightwise.errors import UserError
+from weightwise.errors import Diverged, UserError
 from weightwise.slurm import PROFILE
-from weightwise.train.engine import Diverged
 from weightwise.train.resumable import Progress, Stopped
 
 KNOWN = UserError | Diverged | Stopped

@@ -14,11 +14,12 @@ from weightwise.combine import SURGERY, Combiner, make_combiner
 from weightwise.config import TaskConfig, TrainingConfig
 from weightwise.data.batches import Batch, Framing, make_batch
 from weightwise.data.tokens import TokenisedSplit
+from weightwise.errors import Diverged
 from weightwise.model.linear import set_product_dtype
 from weightwise.model.multitask import MultiTaskModel
 from weightwise.seeding import numpy_generator, seed_for
 from weightwise.train.checkpoint import Checkpoints
-from weightwise.train.engine import Diverged, Engine
+from weightwise.train.engine import Engine
 from weightwise.train.optimiser import AdamW
 from weightwise.train.outcome import RunTables
 from weightwise.train.probing import Probing

@@ -15,6 +15,7 @@ import torch
 
 from weightwise import __version__
 from weightwise.code import code_version
+from weightwise.errors import Diverged
 from weightwise.files import write_json
 from weightwise.grid import Cell
 from weightwise.store import write_record
@@ -30,7 +31,6 @@ from weightwise.tables import (
     write_table,
 )
 from weightwise.train.checkpoint import Checkpoints
-from weightwise.train.engine import Diverged
 from weightwise.train.failure import failure, waiting
 from weightwise.train.inputs import Prepared
 from weightwise.train.loop import RunInputs, Training

@@ -16,12 +16,13 @@ import yaml
 from core_helpers import make_study, rewrite_tensors
 from safetensors.torch import load_file
 
+from weightwise.errors import Diverged
 from weightwise.files import read_json, write_json
 from weightwise.layout import Layout
 from weightwise.tables import Epochs, Steps, read_table
 from weightwise.train import checkpoint, loop
 from weightwise.train.checkpoint import Checkpoints
-from weightwise.train.engine import Diverged, Engine
+from weightwise.train.engine import Engine
 from weightwise.train.inputs import Prepared
 from weightwise.train.resumable import Progress, Stopped
 from weightwise.train.run import execute

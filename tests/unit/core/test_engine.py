@@ -11,8 +11,9 @@ from core_helpers import make_study, random_batch
 
 from weightwise.combine import make_combiner
 from weightwise.combine.pcgrad import PCGrad
+from weightwise.errors import Diverged
 from weightwise.model.multitask import MultiTaskModel
-from weightwise.train.engine import Diverged, Engine
+from weightwise.train.engine import Engine
 from weightwise.train.gramian import gramian_of, lowest_cosines
 
 NAMES = ("SEN", "PAR", "SIM")

@@ -24,10 +24,11 @@ from weightwise.combine import Combiner, make_combiner
 from weightwise.combine.gradattention import GradAttention
 from weightwise.data.batches import Framing, make_batch
 from weightwise.data.tokens import SpecialTokens
+from weightwise.errors import Diverged
 from weightwise.model.linear import set_product_dtype
 from weightwise.tables import Gramians, Steps, check
 from weightwise.train.coordinates import CoordinateReader
-from weightwise.train.engine import Diverged, Engine
+from weightwise.train.engine import Engine
 from weightwise.train.gramian import blocks_of, inner_products, update_cosine
 from weightwise.train.optimiser import AdamW
 from weightwise.train.recording import gramian_rows, step_rows

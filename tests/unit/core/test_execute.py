@@ -11,7 +11,7 @@ import torch
 from core_helpers import rewrite_tensors, write_checkpoint
 
 from weightwise.data.stage import prepare_study
-from weightwise.errors import UserError
+from weightwise.errors import Diverged, UserError
 from weightwise.files import read_json
 from weightwise.model.linear import set_product_dtype
 from weightwise.tables import (
@@ -24,7 +24,6 @@ from weightwise.tables import (
     read_table,
 )
 from weightwise.train import loop
-from weightwise.train.engine import Diverged
 from weightwise.train.inputs import Prepared
 from weightwise.train.run import execute
 from weightwise.train.scoring import score_split

@@ -96,19 +96,19 @@ def package(tmp_path, monkeypatch):
     shutil.copytree(code.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(code, "PACKAGE", copy)
     yield copy
-    code_version.cache_clear()
+    code.forget()
 
 
 def version_after(path, old: str, new: str) -> str:
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
-    code_version.cache_clear()
+    code.forget()
     return code_version("pcgrad")
 
 
 def test_code_version_counts_code_alone(package):
-    code_version.cache_clear()
+    code.forget()
     first = code_version("pcgrad")
     engine = package / "train" / "engine.py"
     assert version_after(engine, '"""One optimisation step', '"""Another sentence') == first
@@ -117,7 +117,7 @@ def test_code_version_counts_code_alone(package):
     assert version_after(engine, docstring, '"""Otherwise said: `.grad`') == first
     assert version_after(package / "grid.py", "def plain", "def plainly") == first
     (package / "figures" / "new.py").write_text("x = 1")
-    code_version.cache_clear()
+    code.forget()
     assert code_version("pcgrad") == first
     second = version_after(engine, "torch._foreach_add_(combined", "torch._foreach_sub_(combined")
     assert second != first
@@ -129,18 +129,26 @@ def test_code_version_counts_code_alone(package):
     assert code_version("addition") == fixed
 
 
-def test_training_modules_exist():
-    names = {str(p.relative_to(code.PACKAGE)) for p in training_modules("addition")}
-    assert {"train/engine.py", "train/optimiser.py", "model/encoder.py", "seeding.py"} <= names
-    for pattern in code.TRAINING_MODULES:
-        assert list(code.PACKAGE.glob(pattern)), f"{pattern} matches nothing"
+def test_what_runs_share_is_found_by_imports():
+    names = {str(p.relative_to(code.PACKAGE)) for p in training_modules()}
+    assert {
+        *("train/engine.py", "train/optimiser.py", "train/state.py", "train/smart.py"),
+        *("model/encoder.py", "model/heads.py", "data/batches.py", "seeding.py"),
+    } <= names
+    assert not names & {"train/run.py", "train/heartbeat.py", "combine/pcgrad.py", "collect.py"}
+    assert not any(name.startswith(("config/", "tables/", "figures/")) for name in names)
 
 
-def test_combiner_names_the_further_files_behind_it(package):
+def test_what_is_left_out_is_there():
+    for path in code.LEFT_OUT:
+        assert (code.PACKAGE / path).exists(), f"{path} is gone; take it off the list"
+
+
+def test_the_files_that_a_combiner_imports_stand_behind_its_runs(package):
     attention = package / "combine" / "attention.py"
     assert attention in training_modules("gradattention")
     assert attention not in training_modules("pcgrad")
-    code_version.cache_clear()
+    code.forget()
     plain, attended = code_version("pcgrad"), code_version("gradattention")
     assert version_after(attention, "WIDTH = 64", "WIDTH = 32") == plain
     assert code_version("gradattention") != attended

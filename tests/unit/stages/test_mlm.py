@@ -15,7 +15,7 @@ from weightwise.errors import UserError
 from weightwise.stages.loop import StageTraining
 from weightwise.stages.masking import choose, masked_batch, pieces
 from weightwise.stages.mlm import MaskedLanguageObjective
-from weightwise.stages.run import stage_inputs
+from weightwise.stages.prepared import stage_inputs
 
 MASK = VOCABULARY.index("[MASK]")
 

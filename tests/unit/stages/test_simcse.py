@@ -16,7 +16,7 @@ from weightwise.stages import simcse
 from weightwise.stages.inputs import in_batches
 from weightwise.stages.loop import StageTraining
 from weightwise.stages.pairs import draw_triples, premises_of
-from weightwise.stages.run import stage_inputs
+from weightwise.stages.prepared import stage_inputs
 from weightwise.stages.simcse import (
     ContrastiveObjective,
     alignment,

@@ -156,8 +156,7 @@ def test_the_code_of_a_kind_reaches_its_stages_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(code, "PACKAGE", copy)
 
     def versions() -> tuple[str, str, str]:
-        stage_code_version.cache_clear()
-        code_version.cache_clear()
+        code.forget()
         return stage_code_version("mlm"), stage_code_version("simcse"), code_version("pcgrad")
 
     try:
@@ -177,8 +176,7 @@ def test_the_code_of_a_kind_reaches_its_stages_alone(tmp_path, monkeypatch):
             assert tuple(a != b for a, b in zip(now, before, strict=True)) == reached, file
             path.write_text(original)
     finally:
-        stage_code_version.cache_clear()
-        code_version.cache_clear()
+        code.forget()
 
 
 def test_a_study_cannot_take_the_stores_folder(tmp_path):

@@ -12,7 +12,7 @@ from stage_helpers import stages
 
 from weightwise.data.show import render
 from weightwise.data.tokens import load_tokenizer
-from weightwise.errors import UserError
+from weightwise.errors import Diverged, UserError
 from weightwise.files import read_json
 from weightwise.model.checkpoint import load_encoder
 from weightwise.model.packed import pack
@@ -22,7 +22,6 @@ from weightwise.stages.__main__ import main
 from weightwise.stages.loop import StageTraining
 from weightwise.tables import StageEpochs, StageSteps, Timings, read_table
 from weightwise.train.checkpoint import Checkpoints
-from weightwise.train.engine import Diverged
 from weightwise.train.resumable import Progress, Stopped
 from weightwise.train.run import execute as execute_run
 
