@@ -65,7 +65,8 @@ class Combiner:
         Args:
             gramian: [K, K] float64, G_ij = g_i . g_j over the trunk's parameters; finite, which the
                 engine checks.
-            losses: [K], the tasks' losses in this step.
+            losses: [K], the tasks' own losses in this step: a regulariser's terms are in the
+                gradients and not in them.
         """
         raise NotImplementedError
 

@@ -119,7 +119,8 @@ def _over_steps(
         id=figure_id("learning-steps", variant, None, group),
         title=f"{names.group_label(group)}: training loss and dev score"
         + in_variant_title(variant),
-        caption=f"Top: each task's training loss ({smoothed}). Bottom: its dev score after every "
+        caption=f"Top: each task's own training loss, with dropout, unweighted and without SMART's "
+        f"terms ({smoothed}). Bottom: its dev score after every "
         f"epoch. {_bands(rows)}{alone}{_omitted(left_out)} Optimistic: dev chooses the epoch.",
         figure=figure,
         alt=f"Training loss and dev score of {names.group_label(group)}. "
@@ -149,8 +150,8 @@ def _train_and_dev(
         id=figure_id("learning-gap", variant, None, group),
         title=f"{names.group_label(group)}: train against dev loss" + in_variant_title(variant),
         caption="Mean training loss of every epoch, dev loss after it on the same scale, and their "
-        "difference: a gap that widens while the dev loss rises is overfitting. Training loss is "
-        "taken during the epoch and with dropout, so it starts above the dev loss. "
+        "difference: a gap that widens while the dev loss rises is overfitting. "
+        f"{names.TRAINING_LOSS} "
         f"{_bands(rows)}{alone}{_omitted(left_out)}",
         figure=figure,
         alt=f"Train and dev loss of {names.group_label(group)}. "

@@ -17,6 +17,12 @@ ORDER = {"baseline": 0, "unitary": 1, "addition": 2, "pcgrad": 3, "pcgrad_alpha"
 GAIN, LOSS, SAME = "▲", "▼", "≡"
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
+TRAINING_LOSS = (
+    "Both are the task's own loss, unweighted and without SMART's terms. The training loss is the "
+    "mean over the epoch's steps, taken with dropout and while the weights still move, so it can "
+    "lie above the dev loss."
+)
+"""What train and dev loss hold, wherever one stands beside the other."""
 
 
 def is_text(value: object) -> bool:

@@ -56,7 +56,7 @@ def _figure(inputs: Inputs, task: str, arms: dict[str, pd.DataFrame]) -> Drawing
         title=f"{inputs.title(task)}: train against dev loss of every arm",
         caption="Mean over seeds of the training loss of every epoch and of the dev loss after it; "
         f"shaded, their gap where dev is the higher one. A gap that widens while the dev loss "
-        f"rises is overfitting. The training loss is taken with dropout, so it can lie above. "
+        f"rises is overfitting. {names.TRAINING_LOSS} "
         f"Panels have {same}. Optimistic: dev chooses the epoch.",
         figure=figure,
         alt=f"Train and dev loss of {task} by epoch for {len(arms)} arms; the widest gap at the "

@@ -50,7 +50,8 @@ def ends(inputs: Inputs, variant: str) -> Table:
     head += ["Lowest dev loss", "in epoch", "Best dev score in epoch"]
     note = (
         "Losses of the last epoch, means over seeds. Gap: dev loss minus training loss. A lowest "
-        "dev loss well before the last epoch is overfitting; epochs are means over seeds."
+        "dev loss well before the last epoch is overfitting; epochs are means over seeds. "
+        + names.TRAINING_LOSS
     )
     return table("Where training ended", head, lines, note)
 

@@ -28,7 +28,9 @@ class Epochs(Table):
     metric: Series[str]
     score: Series[float] = pa.Field(nullable=True, ge=-1, le=1)
     loss: Series[float] = pa.Field(nullable=True, description="mean dev loss")
-    train_loss: Series[float] = pa.Field(description="mean over the epoch's steps")
+    train_loss: Series[float] = pa.Field(
+        description="mean over the epoch's steps, with dropout and without SMART's terms"
+    )
     best: Series[bool] = pa.Field(description="best dev epoch so far")
 
 
@@ -38,7 +40,9 @@ class Steps(Table):
     step: Series[int] = pa.Field(ge=1)
     epoch: Series[int] = pa.Field(ge=1)
     task: Series[str]
-    loss: Series[float]
+    loss: Series[float] = pa.Field(
+        description="of the batch, with dropout and without SMART's terms (`regularisers`)"
+    )
     weight: Series[float] = pa.Field(description="of this task's gradient in the update")
     cosine: Series[float] = pa.Field(
         nullable=True, description="lowest cosine of its gradient with another task's"
@@ -73,8 +77,8 @@ class Gramians(Table):
 class Regularisers(Table):
     """SMART's terms in every step, for the tasks that have them (`regularisers.parquet` of a run).
 
-    Before their weights: `Steps.loss` of such a task holds `training.smart.weight` * smoothness +
-    `training.smart.proximal` * proximal. Null where that weight is zero.
+    Before their weights: what such a task minimises is `Steps.loss` + `training.smart.weight` *
+    smoothness + `training.smart.proximal` * proximal. Null where that weight is zero.
     """
 
     step: Series[int] = pa.Field(ge=1)

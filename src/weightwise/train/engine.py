@@ -32,11 +32,11 @@ from weightwise.train.smart import Smart
 class StepRecord:
     """What a step did. Arrays are [K] in the order of the tasks.
 
-    `losses`; `weights` of the update; `cosines`, each task's lowest cosine with another task's
-    gradient; `update_cosine`, that of the update with the plain sum of the gradients (both NaN in
-    steps whose Gramian is not known); `acted`: the gradients gave the tasks unequal weights;
-    `gramians` [K, K] by layer block, what is to be recorded of them in this step; `regularisers`
-    [K] by name, NaN where a task has none.
+    `losses` without regularisers, with dropout; `weights` of the update; `cosines`, each task's
+    lowest cosine with another task's gradient; `update_cosine`, that of the update with the plain
+    sum of the gradients (both NaN in steps whose Gramian is not known); `acted`: the gradients gave
+    the tasks unequal weights; `gramians` [K, K] by layer block, what is to be recorded of them in
+    this step; `regularisers` [K] by name, NaN where a task has none.
     """
 
     losses: np.ndarray
@@ -171,18 +171,31 @@ class Engine:
     def _backward(
         self, given: StepBatches, task: str, weight: float, frozen: bool = False
     ) -> torch.Tensor:
-        """Add `weight` times a task's gradient to every `.grad`; the task's mean loss. `frozen`:
-        the trunk is not trained at all, and nothing regularises it."""
+        """Add `weight` times a task's gradient to every `.grad`.
+
+        Returns:
+            The task's mean loss, [1]; under SMART [2]: without its terms and with them.
+
+        Args:
+            given: the step's batches.
+            task: name of the task.
+            weight: factor of its gradient.
+            frozen: the trunk is not trained at all, and nothing regularises it.
+        """
         total = None
-        source = self.model if self.smart is None or frozen else self.smart
         alone = frozen or task in self.head_only
         for batch, words, share in given.of(task):
-            loss = source.loss(task, batch, self.generators[task], words, detach=alone)
+            of = (task, batch, self.generators[task], words)
+            if self.smart is None or frozen:
+                loss = self.model.loss(*of, detach=alone)
+                told = loss.detach().reshape(1)
+            else:
+                own, loss = self.smart.losses(*of, detach=alone)
+                told = torch.stack((own.detach(), loss.detach()))
             # A cosine that is the prediction itself has no head: alone it teaches nothing.
             if loss.requires_grad:
                 (loss * (weight * share)).backward()
-            mean = loss.detach() * share
-            total = mean if total is None else total + mean
+            total = told * share if total is None else total + told * share
         return total
 
     def _fixed(self, given: StepBatches, recorded: bool) -> StepRecord:
@@ -269,9 +282,9 @@ class Engine:
         sample: torch.Tensor | None = None,
         owners: Sequence[str] | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """Losses [K], `inner_products` [pairs, P] and sampled gradients [K, m] as NumPy arrays,
-        float64, in one transfer; None for what was not given. `owners` names the tasks of the
-        gradients, by default all of them.
+        """Losses [K] without regularisers, `inner_products` [pairs, P] and sampled gradients [K, m]
+        as NumPy arrays, float64, in one transfer; None for what was not given. `owners` names the
+        tasks of the gradients, by default all of them.
 
         Raises:
             Diverged: a loss or a gradient is not finite. (A gradient whose squared norm is beyond
@@ -284,9 +297,10 @@ class Engine:
         values, products, sample = (
             None if x is None else next(parts).view(x.shape).numpy() for x in found
         )
-        for task, value in zip(given.parts, values, strict=True):
-            if not np.isfinite(value):
-                raise Diverged(f"the loss of task {task} is {value}")
+        for task, whole in zip(given.parts, values[:, -1], strict=True):
+            if not np.isfinite(whole):
+                raise Diverged(f"the loss of task {task} is {whole}")
+        values = values[:, 0]
         if products is not None:
             squares = np.diag(assemble(products, len(gradients)))
             for task, square in zip(owners or given.parts, squares, strict=True):

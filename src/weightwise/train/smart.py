@@ -76,15 +76,16 @@ class Smart:
             for average, weight in pairs:
                 average.copy_(weight)
 
-    def loss(
+    def losses(
         self,
         task: str,
         batch: Batch,
         generator: torch.Generator,
         words: torch.Tensor,
         detach: bool = False,
-    ) -> torch.Tensor:
-        """Mean loss of a task's batch with SMART's terms (scalar, fp32).
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean loss of a task's batch without and with SMART's terms (scalars, fp32): what tables,
+        figures and combiners are told, and what is minimised.
 
         The task's own loss is what `MultiTaskModel.loss` gives, dropout included, and the
         generator's state afterwards is the same: of the run's randomness nothing else changes. The
@@ -99,7 +100,8 @@ class Smart:
             detach: train the head alone, see `MultiTaskModel.outputs`.
         """
         if task not in self.generators:
-            return self.model.loss(task, batch, generator, words, detach)
+            own = self.model.loss(task, batch, generator, words, detach)
+            return own, own
         state, target = generator.get_state(), self.model.targets[task]
 
         def outputs(model: MultiTaskModel, words: torch.Tensor | None, detach: bool = detach):
@@ -107,7 +109,7 @@ class Smart:
             return model.outputs(task, batch, generator, words, detach)
 
         clean = outputs(self.model, words)
-        loss = target.loss(clean, batch.labels)
+        own = loss = target.loss(clean, batch.labels)
         terms = torch.full((2,), torch.nan, dtype=torch.float64, device=loss.device)
         with fp32_products(self.model.encoder) as narrow:
             if narrow:
@@ -132,7 +134,7 @@ class Smart:
             terms[1] = proximal.detach()
             loss = loss + self.keys.proximal * proximal.to(loss.dtype)
         self._found.setdefault(task, []).append((len(batch.labels), terms))
-        return loss
+        return own, loss
 
     def terms(self, tasks: list[str]) -> dict[str, np.ndarray]:
         """`smoothness` and `proximal` of the step's batches, [K] float64 each, before their

@@ -89,9 +89,9 @@ def test_first_step_meets_the_same_examples_heads_and_dropout(prepared):
     first = steps[steps["step"] == 1].set_index("task")["loss"]
     without = plain[plain["step"] == 1].set_index("task")["loss"]
     assert first["PAR"] == without["PAR"]
+    assert first["SEN"] == without["SEN"]  # its own loss: the terms stand in their own table
     added = 2.0 * terms["smoothness"][0] + terms["proximal"][0]
     assert added > 1e-5
-    assert first["SEN"] - without["SEN"] == pytest.approx(added, abs=3e-7)
 
 
 def test_proximal_term_keeps_a_run_close_to_its_average(prepared):
