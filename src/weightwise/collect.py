@@ -190,6 +190,8 @@ def _state(runs: StudyRuns, run: Cell, record: dict | None) -> dict:
         "precision": found.get("precision"),
         "hardware": found.get("hardware"),
         "parameters": found.get("parameters"),
+        "threads": found.get("threads"),
+        "torch": (found.get("versions") or {}).get("torch"),
     }
 
 

@@ -20,6 +20,9 @@ from weightwise.identity.run import head_only_tasks, run_definition
 from weightwise.identity.versions import versions
 from weightwise.stages.definition import stage_definition
 
+SMALL_EPSILON = 1e-8
+"""Largest epsilon of AdamW beside which the scale of the gradients is taken to cancel."""
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -75,13 +78,30 @@ def plain(number: Decimal) -> str:
     return format(number.normalize(), "f")
 
 
+def scale_cancels(training: TrainingConfig) -> bool:
+    """Whether training is the same, but for rounding, when all gradients are halved.
+
+    AdamW divides the mean of a parameter's gradients by the root of their mean square plus epsilon,
+    so a common factor cancels as far as epsilon is small against the gradients. Trained both ways,
+    runs stayed one at 1e-8: equal scores, and weights within 1 % of the way that they had moved,
+    after 80 epochs, too. At 1e-6 they part once training has converged and gradients are small, and
+    from 1e-4 on at once (scores by 0.08). Clipping compares lengths and does not cancel; bfloat16
+    and micro-batches round each run in its own way. Factors other than halves are not exact either,
+    which in fp32 is rounding alone.
+    """
+    return (
+        training.epsilon <= SMALL_EPSILON
+        and training.clip_norm is None
+        and training.precision == "fp32"
+        and training.accumulate == 1
+    )
+
+
 class Grid:
     """All cells of a study and the runs that fill them.
 
-    Cells whose arms are one method share a run: under AdamW without clipping the scale of a
-    gradient cancels, so equal weights and addition are the same method up to epsilon (SPEC
-    section 4), and so are PCGrad with equal weights and PCGrad. They are run once and shown in both
-    rows.
+    Equal weights share the run of addition, and weighted PCGrad with equal weights that of PCGrad,
+    where the scale of a gradient plays no part (`scale_cancels`); elsewhere both are run.
     """
 
     def __init__(self, study: StudyConfig):
@@ -141,9 +161,8 @@ class Grid:
         if weights is None or len(set(weights)) > 1:
             return cell
         plain_one = read_combiner(cell.arm.combiner).type.equal_weights_as
-        if (
-            plain_one not in self.variants[cell.variant].combiners
-            or self.training(cell.variant).clip_norm is not None
+        if plain_one not in self.variants[cell.variant].combiners or not scale_cancels(
+            self.training(cell.variant)
         ):
             return cell
         return Cell(cell.group, Arm(plain_one), cell.variant, cell.seed)

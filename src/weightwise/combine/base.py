@@ -34,7 +34,7 @@ class Combiner:
 
     equal_weights_as: ClassVar[str | None] = None
     """For `weighted`: the combiner that it is, up to the scale of the update, at equal weights.
-    Under AdamW without clipping that is one method, which is run once."""
+    Where the scale plays no part (`grid.scale_cancels`) that is one method, which is run once."""
 
     reads_gradients: ClassVar[bool] = False
     """True: `__call__` takes a third argument, the task gradients on the trunk's `coordinates`."""

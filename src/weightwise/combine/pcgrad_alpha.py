@@ -11,8 +11,8 @@ class PCGradAlpha(PCGrad):
     """sum_k alpha_k p_k: p_k are PCGrad's projected gradients, alpha the arm's weights on the
     simplex. The heads keep their own gradient, as under all gradient surgery.
 
-    At equal weights the trunk's update is PCGrad's divided by K, the heads' is PCGrad's own; under
-    AdamW without clipping the scale cancels in every parameter, so that is PCGrad itself.
+    At equal weights the trunk's update is PCGrad's divided by K, the heads' is PCGrad's own; where
+    the scale of a gradient plays no part (`grid.scale_cancels`), that is PCGrad itself.
     """
 
     title = "Weighted PCGrad"

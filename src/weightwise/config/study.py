@@ -108,7 +108,8 @@ class StudyConfig(Strict):
     alphas: Annotated[tuple[Alpha, ...], Aside("which runs there are, not what they compute")] = (
         tuple(f"0.{i}" for i in range(1, 10))
     )
-    """Weights of the first task of a pair under `unitary` and `pcgrad_alpha`; exact decimals."""
+    """Weights of the first task of a pair under `unitary` and `pcgrad_alpha`; exact decimals
+    between 0 and 1."""
     simplex_step: Annotated[Alpha, Aside("which runs there are, not what they compute")] = "0.25"
     """Step of the weights of larger groupings under `unitary` and `pcgrad_alpha`; every
     weight above zero."""
@@ -175,6 +176,18 @@ class StudyConfig(Strict):
     @classmethod
     def _no_repeats(cls, values: tuple) -> tuple:
         return refuse_repeats(values)
+
+    @field_validator("alphas")
+    @classmethod
+    def _both_tasks_have_weight(cls, alphas: tuple[str, ...]) -> tuple[str, ...]:
+        for alpha in alphas:
+            if alpha in ("0", "1"):
+                raise ValueError(
+                    f"alpha {alpha} leaves one task of a pair without weight: the other is then "
+                    "trained alone, which the single tasks' baselines are, and the head of the "
+                    "first never learns; give weights between 0 and 1"
+                )
+        return alphas
 
     @model_validator(mode="after")
     def _hangs_together(self) -> StudyConfig:

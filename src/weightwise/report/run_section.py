@@ -17,6 +17,16 @@ PACKAGES = (
     *("statsmodels", "matplotlib", "seaborn", "snakemake", "pydantic", "jinja2"),
 )
 
+MADE_WITH = (
+    ("Hardware", "hardware", "{}"),
+    ("Precision", "precision", "{}"),
+    ("CPU threads", "threads", "{:.0f}"),
+    ("Trained with", "torch", "torch {}"),
+)
+"""Fact, column of `tables.Runs`, how a value is written."""
+FEW = 4
+UNEQUAL = "Mixed: differences between arms may come from it"
+
 
 @dataclass(frozen=True)
 class Missing:
@@ -77,12 +87,7 @@ def what_was_run(inputs: Inputs, encoder: str) -> list[tuple[str, str]]:
         counts = runs["status"].value_counts()
         texts = [f"{int(counts.get(s, 0)):,} {s}" for s in ("done", "failed", "not run")]
         facts.append(("Runs", ", ".join(texts)))
-        for label, column in (("Hardware", "hardware"), ("Precision", "precision")):
-            seen = list(runs[column].dropna().unique())
-            if seen:
-                mixed = " (mixed: differences between arms may come from it)"
-                text = ", ".join(map(str, seen))
-                facts.append((label, text + mixed if len(seen) > 1 else text))
+        facts += made_with(runs)
         sizes = runs["parameters"].dropna()
         if len(sizes):
             ends = dict.fromkeys(f"{size / 1e6:.1f}" for size in (sizes.min(), sizes.max()))
@@ -90,6 +95,34 @@ def what_was_run(inputs: Inputs, encoder: str) -> list[tuple[str, str]]:
     else:
         facts.append(("Runs", "unknown: only a table of scores was analysed"))
     return facts
+
+
+def made_with(runs: pd.DataFrame) -> list[tuple[str, str]]:
+    """What trained the runs: hardware, precision, threads, version of torch. Where runs were not
+    all trained alike, how many each was, and which where they are few.
+
+    Args:
+        runs: `tables.Runs` of the study.
+    """
+    facts = []
+    for label, column, word in MADE_WITH:
+        if column not in runs:
+            continue
+        known = runs[runs[column].notna()]
+        groups = {value: rows["id"].tolist() for value, rows in known.groupby(column, sort=False)}
+        told = {value: word.format(value) for value in groups}
+        if len(groups) == 1:
+            facts.append((label, next(iter(told.values()))))
+        elif groups:
+            parts = [f"{told[value]} ({_which(ids)})" for value, ids in groups.items()]
+            facts.append((label, f"{'; '.join(parts)}. {UNEQUAL}"))
+    return facts
+
+
+def _which(ids: list[str]) -> str:
+    """`40 runs`, or `2 runs: ID, ID` where they are few."""
+    count = f"{len(ids):,} run{'' if len(ids) == 1 else 's'}"
+    return count + (f": {', '.join(ids)}" if len(ids) <= FEW else "")
 
 
 def _steps(costs: pd.DataFrame) -> str:

@@ -11,8 +11,10 @@ from typing import Any
 import pandas as pd
 import torch
 
+from weightwise.code import stage_packages
 from weightwise.data import tokens
 from weightwise.files import write_json
+from weightwise.identity.machine import slow_bf16
 from weightwise.model.checkpoint import load_encoder
 from weightwise.runs import StudyRuns
 from weightwise.stages.definition import stage_definition
@@ -25,7 +27,7 @@ from weightwise.tables import StageEpochs, StageSteps, Timings, write_table
 from weightwise.train.checkpoint import Checkpoints
 from weightwise.train.failure import failure, waiting
 from weightwise.train.resumable import Progress
-from weightwise.train.run import circumstances, forget_peak_memory, peak_memory
+from weightwise.train.run import arithmetic_of, circumstances, forget_peak_memory, peak_memory
 
 
 def execute(
@@ -83,6 +85,8 @@ def _train_into(
     stop: Callable[[], str | None],
 ) -> None:
     forget_peak_memory(inputs.device)
+    if warning := slow_bf16(arithmetic_of(inputs)):
+        progress.note(f"warning: {warning}")
     training = StageTraining(inputs, progress)
     checkpoints = Checkpoints(runs.stage_store.checkpoints(key), key, runs.study.checkpoint_minutes)
     tables = training.run(checkpoints, stop)
@@ -111,7 +115,7 @@ def _record(
         "afterwards": tables.measured(stage.epochs),
         "steps": training.total,
         **training.objective.facts,
-        **circumstances(inputs, training.model, runs.study.threads),
+        **circumstances(inputs, training.model, runs.study.threads, stage_packages(stage.kind)),
     }
 
 

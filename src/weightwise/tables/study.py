@@ -58,8 +58,12 @@ class Runs(Table):
     error: Series[str] = pa.Field(nullable=True)
     log: Series[str] = pa.Field(nullable=True)
     precision: Series[str] = pa.Field(nullable=True)
-    hardware: Series[str] = pa.Field(nullable=True)
+    hardware: Series[str] = pa.Field(nullable=True, description="that trained it, by name")
     parameters: Series[float] = pa.Field(nullable=True, ge=0)
+    threads: Series[float] = pa.Field(
+        nullable=True, ge=1, description="CPU threads of its training"
+    )
+    torch: Series[str] = pa.Field(nullable=True, description="version that trained it")
 
 
 class Costs(Table):

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+import torch
 
 from weightwise.config import StudyConfig, TrainingConfig
 from weightwise.data import tokens
@@ -33,6 +34,7 @@ class Prepared(StudyRuns):
         """
         super().__init__(study, layout)
         self._batches: dict[tuple, list[Batch]] = {}
+        self._vocabularies: dict[tuple[str, ...], np.ndarray] = {}
         self._drawn: dict[tuple[str, int], TokenisedSplit] = {}
 
     @cached_property
@@ -45,20 +47,28 @@ class Prepared(StudyRuns):
         """Ids of [CLS] and [SEP]."""
         return SpecialTokens(*next(iter(self.facts.values()))["special"])
 
-    @cached_property
-    def vocabulary(self) -> np.ndarray:
-        """Token ids that occur anywhere in the study."""
-        return vocabulary_of(
-            [split for splits in self.splits.values() for split in splits.values()], self.special
-        )
+    def vocabulary(self, group: tuple[str, ...]) -> np.ndarray:
+        """Ascending token ids that occur in any text of these tasks.
 
-    def framing(self, task: str, training: TrainingConfig) -> Framing:
-        """How the texts of a task become sequences."""
+        A run keeps the word embeddings of its own tasks' texts and of no others: whatever depends
+        on the size of that table (coordinates that a combiner draws, the rounding of its norms) is
+        then the same in every study that has these tasks.
+
+        Args:
+            group: tasks of the study.
+        """
+        if group not in self._vocabularies:
+            splits = [split for task in group for split in self.splits[task].values()]
+            self._vocabularies[group] = vocabulary_of(splits, self.special)
+        return self._vocabularies[group]
+
+    def framing(self, task: str, training: TrainingConfig, group: tuple[str, ...]) -> Framing:
+        """How the texts of a task become sequences in a run of that group."""
         return Framing(
             self.special,
             self.study.tasks[task].pair or training.pair,
             self.study.encoder.max_length,
-            self.vocabulary,
+            self.vocabulary(group),
         )
 
     def training_rows(self, task: str, most: int | None) -> TokenisedSplit:
@@ -79,15 +89,30 @@ class Prepared(StudyRuns):
         return self._drawn[task, most]
 
     def scoring(
-        self, task: str, split: str, framing: Framing, device, most: int | None = None
+        self,
+        task: str,
+        split: str,
+        framing: Framing,
+        group: tuple[str, ...],
+        device: torch.device,
+        most: int | None = None,
     ) -> list[Batch]:
-        """Batches of a split for scoring, made once; of train those of `training_rows`."""
-        key = (task, split, framing.pair, str(device), most if split == "train" else None)
+        """Batches of a split for scoring, made once for all runs of a group.
+
+        Args:
+            task, split: whose rows; of train those of `training_rows`.
+            framing: how they become sequences in that group.
+            group: the run's tasks.
+            device: where the batches are wanted.
+            most: for train, see `training_rows`.
+        """
+        rows = most if split == "train" else None
+        key = (task, split, framing.pair, group, str(device), rows)
         if key not in self._batches:
-            rows = self.splits[task][split]
+            chosen = self.splits[task][split]
             if split == "train":
-                rows = self.training_rows(task, most)
-            batches = scoring_batches(rows, framing, SCORING_SEQUENCES)
+                chosen = self.training_rows(task, most)
+            batches = scoring_batches(chosen, framing, SCORING_SEQUENCES)
             self._batches[key] = [b.to(device) for b in batches]
         return self._batches[key]
 
@@ -99,7 +124,7 @@ class Prepared(StudyRuns):
         # Scores on the training data say which task is the weakest.
         ranked = training.schedule == "weakest_last" and len(run.group) > 1
         splits = ("train", "dev", "test") if ranked else ("dev", "test")
-        framing = {task: self.framing(task, training) for task in run.group}
+        framing = {task: self.framing(task, training, run.group) for task in run.group}
         most = training.train_rows or {}
         return RunInputs(
             tasks={task: self.study.tasks[task] for task in run.group},
@@ -112,7 +137,9 @@ class Prepared(StudyRuns):
             train={task: self.training_rows(task, most.get(task)) for task in run.group},
             framing=framing,
             scoring={
-                (task, split): self.scoring(task, split, framing[task], device, most.get(task))
+                (task, split): self.scoring(
+                    task, split, framing[task], run.group, device, most.get(task)
+                )
                 for task in run.group
                 for split in splits
                 if split in self.splits[task]
@@ -131,7 +158,7 @@ class Prepared(StudyRuns):
             inputs.training,
             folder,
             layers,
-            self.vocabulary,
+            self.vocabulary(run.group),
             self.study.encoder.max_length,
             {task: float(inputs.train[task].labels.mean()) for task in run.group},
             inputs.study_seed,

@@ -14,10 +14,12 @@ import pandas as pd
 import torch
 
 from weightwise import __version__
-from weightwise.code import code_version
+from weightwise.code import code_version, packages
 from weightwise.errors import Diverged
 from weightwise.files import write_json
 from weightwise.grid import Cell
+from weightwise.identity.machine import Arithmetic, slow_bf16
+from weightwise.identity.versions import versions
 from weightwise.store import write_record
 from weightwise.tables import (
     Epochs,
@@ -61,25 +63,33 @@ def hardware(device: torch.device) -> str:
     return platform.processor() or platform.machine()
 
 
-def circumstances(inputs: Any, model: torch.nn.Module, threads: int) -> dict[str, Any]:
+def circumstances(
+    inputs: Any, model: torch.nn.Module, threads: int, packages: tuple[str, ...]
+) -> dict[str, Any]:
     """By what a model was trained: for the record of a run or a stage.
 
     Args:
         inputs: of the training; their `device` and `bf16` count.
         model: what was trained.
         threads: CPU threads.
+        packages: whose versions are in the key, see `code.packages`.
     """
     return {
-        "precision": "bf16" if inputs.bf16 else "fp32",
+        **arithmetic_of(inputs).told(),
         "threads": threads,
         "hardware": hardware(inputs.device),
         "parameters": sum(p.numel() for p in model.parameters()),
         "versions": {
             "weightwise": __version__,
-            "torch": torch.__version__,
             "python": platform.python_version(),
+            **versions(packages),
         },
     }
+
+
+def arithmetic_of(inputs: Any) -> Arithmetic:
+    """Device class and precision of a training, by its `device` and `bf16`."""
+    return Arithmetic(inputs.device.type, "bf16" if inputs.bf16 else "fp32")
 
 
 def forget_peak_memory(device: torch.device) -> None:
@@ -157,6 +167,8 @@ def _train_into(
     inputs = prepared.inputs(run)
     forget_peak_memory(inputs.device)
     model = prepared.model(run)
+    if progress is not None and (warning := slow_bf16(arithmetic_of(inputs))):
+        progress.note(f"warning: {warning}")
     training = Training(model, inputs, progress)
     checkpoints = Checkpoints(
         prepared.store.checkpoints(key), key, prepared.study.checkpoint_minutes
@@ -199,7 +211,7 @@ def _record(
         }
         for task, splits in tables.best.items()
     }
-    start = inputs.training.start
+    start, combiners = inputs.training.start, prepared.grid.combiners(run)
     return {
         "status": "done",
         "key": key,
@@ -212,7 +224,7 @@ def _record(
         ),
         "data": {task: prepared.facts[task]["checksum"] for task in run.group},
         "epoch_lengths": inputs.epoch_lengths,
-        "code": code_version(*prepared.grid.combiners(run)),
+        "code": code_version(*combiners),
         "scores": scores,
-        **circumstances(inputs, model, prepared.study.threads),
+        **circumstances(inputs, model, prepared.study.threads, packages(*combiners)),
     }

@@ -32,7 +32,10 @@ def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
 
 
 def pearson(predictions: np.ndarray, labels: np.ndarray) -> float:
-    """Pearson's r, [-1, 1]; NaN where either side is constant (then r is undefined)."""
+    """Pearson's r, [-1, 1]; NaN where either side is constant (then r is undefined): the mean of
+    equal numbers need not be one of them, so what is left of a constant may be rounding alone."""
+    if any(len(side) == 0 or side.min() == side.max() for side in (predictions, labels)):
+        return float("nan")
     x = predictions.astype(np.float64) - predictions.mean(dtype=np.float64)
     y = labels.astype(np.float64) - labels.mean(dtype=np.float64)
     scale = np.sqrt((x @ x) * (y @ y))

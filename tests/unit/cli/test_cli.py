@@ -30,7 +30,7 @@ def test_plan_counts_the_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     done = runner.invoke(app, ["plan", "config.yaml", "--results", str(tmp_path), "--runs"])
     assert done.exit_code == 0
-    assert "63 runs, 0 done, 63 to do" in done.stdout
+    assert "72 runs, 0 done, 72 to do" in done.stdout
     assert "of one core (a blind guess" in done.stdout
     assert "SEN+PAR/unitary-0.3/default/seed-2" in done.stdout
 

@@ -134,9 +134,6 @@ def test_train_rows_change_exactly_the_runs_that_they_concern(tmp_path):
     # Here an epoch of every task ends when PAR is exhausted.
     one, other = (marks(schedule="min_size", train_rows={"PAR": n}) for n in (8, 9))
     assert all(one[group] != other[group] for group in one)
-    # Runs of studies that do not use the key keep their names.
-    unsaid = Grid(make_study(tmp_path)).definition(Grid(make_study(tmp_path)).runs[0])
-    assert "train_rows" not in unsaid["training"]
 
 
 def test_train_rows_name_tasks_of_the_study(tmp_path):

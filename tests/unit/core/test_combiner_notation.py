@@ -149,11 +149,16 @@ def test_weighted_combiners_spread_over_the_weights(grid):
 
 
 def test_pcgrad_with_equal_weights_runs_as_pcgrad(grid):
-    keys = {"alphas": [0.3, 0.5], "groupings": {"up_to": 3}, "simplex_step": 0.2}
+    keys = {
+        "alphas": [0.3, 0.5],
+        "groupings": {"up_to": 3},
+        "simplex_step": 0.2,
+        "training": {"epsilon": 1e-8},
+    }
     found = grid(combiners=["pcgrad", "pcgrad_alpha", "addition"], **keys)
     shared = {c.arm: found.runs_as(c).arm for c in found.cells if found.runs_as(c) != c}
     assert shared == {Arm("pcgrad_alpha", "0.5"): Arm("pcgrad")}
-    for other in ({"combiners": ["pcgrad_alpha", "addition"]}, {"training": {"clip_norm": 1.0}}):
+    for other in ({"combiners": ["pcgrad_alpha", "addition"]}, {"training": {"epsilon": 1e-6}}):
         own = grid(**({"combiners": ["pcgrad", "pcgrad_alpha"]} | keys | other))
         assert own.runs == own.cells
 

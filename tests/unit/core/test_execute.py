@@ -308,10 +308,11 @@ def test_every_parameter_is_optimised_once_with_its_keys(prepared, monkeypatch):
     assert not groups
 
 
-def test_model_holds_what_the_study_needs(prepared):
+def test_model_holds_what_its_tasks_need(prepared):
     study = prepared()
-    encoder = study.model(study.grid.run(PAIR)).encoder
-    assert encoder.word_embeddings.weight.shape == (len(study.vocabulary), 32)
+    run = study.grid.run(PAIR)
+    encoder = study.model(run).encoder
+    assert encoder.word_embeddings.weight.shape == (len(study.vocabulary(run.group)), 32)
     assert encoder.position_embeddings.weight.shape == (24, 32)
 
 

@@ -13,6 +13,7 @@ from weightwise.errors import UserError
 from weightwise.grid import Arm, Grid
 
 NINE = [f"0.{i}" for i in range(1, 10)]
+SMALL = {"epsilon": 1e-8}
 
 
 @pytest.fixture
@@ -23,13 +24,13 @@ def grid(tmp_path):
 
 def test_pairing_grid_has_the_papers_cells(grid):
     found = grid(alphas=NINE, seeds=[1, 2])
-    assert len(found.cells) == 2 * (3 + 3 * (1 + 9 + 1))
-    assert len(found.runs) == 2 * 33
+    assert len(found.cells) == len(found.runs) == 2 * (3 + 3 * (1 + 9 + 1))
+    assert len(grid(alphas=NINE, seeds=[1, 2], training=SMALL).runs) == 2 * 33
     assert len({c.id for c in found.cells}) == len(found.cells)
 
 
 def test_equal_weights_are_run_as_addition(grid):
-    found = grid(alphas=NINE)
+    found = grid(alphas=NINE, training=SMALL)
     shared = [c for c in found.cells if found.runs_as(c) != c]
     assert {c.arm.label for c in shared} == {"unitary-0.5"}
     assert {found.runs_as(c).arm.label for c in shared} == {"addition"}
@@ -38,7 +39,16 @@ def test_equal_weights_are_run_as_addition(grid):
 
 
 @pytest.mark.parametrize(
-    "keys", [{"training": {"clip_norm": 1.0}}, {"combiners": ["unitary", "pcgrad"]}]
+    "keys",
+    [
+        {},
+        {"training": {"epsilon": 2e-8}},
+        {"training": SMALL | {"clip_norm": 1.0}},
+        {"training": SMALL | {"precision": "bf16"}},
+        {"training": SMALL | {"precision": "auto"}},
+        {"training": SMALL | {"accumulate": 2}},
+        {"training": SMALL, "combiners": ["unitary", "pcgrad"]},
+    ],
 )
 def test_equal_weights_are_run_where_they_are_a_method_of_their_own(grid, keys):
     found = grid(alphas=NINE, **keys)
@@ -46,7 +56,7 @@ def test_equal_weights_are_run_where_they_are_a_method_of_their_own(grid, keys):
 
 
 def test_alias_follows_the_variants_own_clipping(grid):
-    found = grid(alphas=["0.5"], sweep={"clip_norm": [None, 1.0]})
+    found = grid(alphas=["0.5"], training=SMALL, sweep={"clip_norm": [None, 1.0]})
     shared = {c.variant for c in found.cells if found.runs_as(c) != c}
     assert shared == {"clip_norm=None"}
 

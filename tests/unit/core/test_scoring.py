@@ -25,6 +25,16 @@ def test_pearson_equals_scipy():
     assert pearson(x, -x) == -1.0
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 863, 10_000])
+@pytest.mark.parametrize("value", [0.1, 1 / 3, -2.7, 1e-9, 12345.678])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_pearson_of_constants_is_undefined_whatever_their_mean_rounds_to(count, value, kind):
+    constant = np.full(count, value, dtype=kind)
+    other = np.arange(count, dtype=kind)
+    assert np.isnan(pearson(constant, other))
+    assert np.isnan(pearson(other, constant))
+
+
 def test_pearson_of_a_constant_is_undefined():
     x, constant = np.arange(5.0), np.full(5, 0.1, dtype=np.float32)
     assert np.isnan(pearson(x, constant))

@@ -205,6 +205,8 @@ def _write_runs(out: Path, scores: pd.DataFrame) -> None:
                 "precision": "fp32",
                 "hardware": "a laptop",
                 "parameters": 22.7e6,
+                "threads": 1.0,
+                "torch": "2.9.0",
             }
         )
         slow = {"pcgrad": 0.105}.get(row.combiner, 0.1)
