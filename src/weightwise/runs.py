@@ -15,7 +15,7 @@ from weightwise.identity.machine import Arithmetic, here, possible
 from weightwise.identity.run import layers_of, settled
 from weightwise.identity.versions import versions
 from weightwise.layout import Layout
-from weightwise.stages.definition import stage_definition
+from weightwise.stages.definition import settled_stage, stage_definition
 from weightwise.store import RunStore, run_key, stage_key
 from weightwise.train.schedule import epoch_lengths, steps_of_epoch
 
@@ -167,7 +167,8 @@ class StudyRuns:
             data = tokens.facts(self.layout.stage_tokens(name))["checksum"]
             encoder = self._encoder if before is None else {"stage": before}
             definition = stage_definition(self.study, name)
-            self._stage_keys[place] = stage_key(definition, data, encoder, arithmetic.told())
+            definition = settled_stage(definition, arithmetic, self._layers)
+            self._stage_keys[place] = stage_key(definition, data, encoder)
         return self._stage_keys[place]
 
     def _stage_here(self, name: str) -> Arithmetic:

@@ -47,24 +47,16 @@ def run_key(
     return digest(content)[:32]
 
 
-def stage_key(
-    definition: dict, data: str, encoder: dict[str, str], arithmetic: dict[str, str]
-) -> str:
+def stage_key(definition: dict, data: str, encoder: dict[str, str]) -> str:
     """Key of a stage: 32 hexadecimal digits.
 
     Args:
-        definition: `stage_definition`, which holds the digest of the code and versions.
+        definition: what decides the stage, code and versions included, settled for encoder and
+            machine (`stages.definition.settled_stage`).
         data: checksum of its texts' token cache.
         encoder: checksums of the encoder's files, or the key of the stage that it starts from.
-        arithmetic: device class and precision of the training.
     """
-    content = {
-        "definition": definition,
-        "data": data,
-        "encoder": encoder,
-        "arithmetic": arithmetic,
-    }
-    return digest(content)[:32]
+    return digest({"definition": definition, "data": data, "encoder": encoder})[:32]
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,20 @@ class Aside:
     why: str
 
 
-def asides(model: type[BaseModel]) -> set[str]:
-    """Names of a model's keys that are marked with `Aside`."""
+IN_THE_DATA = Aside("in the checksum of the prepared data")
+
+
+def asides(model: type[BaseModel], one: Aside | None = None) -> set[str]:
+    """Names of a model's keys that are marked with `Aside`.
+
+    Args:
+        model: a configuration model.
+        one: the mark that counts; None: any.
+    """
     return {
         name
         for name, field in model.model_fields.items()
-        if any(isinstance(mark, Aside) for mark in field.metadata)
+        if any(isinstance(m, Aside) and one in (None, m) for m in field.metadata)
     }
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from weightwise.config.base import Name, nearest
+from weightwise.config.base import IN_THE_DATA, Aside, Name, nearest
 from weightwise.config.sources import RowFilter, TableSource
 from weightwise.config.tasks import Representation
 from weightwise.config.training import OptimiserConfig, Positive, Share, TrainingConfig
@@ -16,23 +16,25 @@ from weightwise.config.training import OptimiserConfig, Positive, Share, Trainin
 class StageBase(OptimiserConfig):
     """What every kind of stage has: its texts, its place in a chain, its training keys."""
 
-    after: Name | None = None
+    after: Annotated[Name | None, Aside("the stage before it counts as a whole")] = None
     """Start from the encoder that this stage leaves; null: the study's encoder."""
-    source: TableSource
+    source: Annotated[TableSource, IN_THE_DATA]
     """Table of the texts."""
-    where: tuple[RowFilter, ...] = ()
+    where: Annotated[tuple[RowFilter, ...], IN_THE_DATA] = ()
     """Row filters, all of which must hold."""
-    empty_text: Literal["refuse", "drop"] = "refuse"
+    empty_text: Annotated[Literal["refuse", "drop"], IN_THE_DATA] = "refuse"
     """What to do with rows whose text is empty; dropped rows are counted."""
-    known_rows: Annotated[int, Field(ge=1)] | None = None
+    known_rows: Annotated[Annotated[int, Field(ge=1)] | None, IN_THE_DATA] = None
     """Rows that the source is known to have, checked as read, before any filter."""
-    limit: Annotated[int, Field(ge=1)] | None = None
+    limit: Annotated[Annotated[int, Field(ge=1)] | None, IN_THE_DATA] = None
     """Use at most so many texts (premises), drawn with the study's seed."""
-    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    held_out: Annotated[float, Field(gt=0, lt=1), IN_THE_DATA] = 0.1
     """Share of the texts (of the premises) that the stage is not trained on but measured with."""
-    max_length: Annotated[int, Field(ge=8, le=4096)] | None = None
+    max_length: Annotated[
+        Annotated[int, Field(ge=8, le=4096)] | None, Aside("what it comes to counts")
+    ] = None
     """Longest sequence in tokens; null: `encoder.max_length`."""
-    licence: str | None = None
+    licence: Annotated[str | None, Aside("shown in the report")] = None
     """Licence and credit of the texts, shown in the report."""
     epochs: Annotated[int, Field(ge=1)] = 3
     """Passes; the held-out texts are measured before the first and after each."""
@@ -56,7 +58,7 @@ class MaskedLanguageStage(StageBase):
 
     kind: Literal["mlm"]
     """Kind of stage: `mlm`."""
-    text: Annotated[tuple[str, ...], Field(min_length=1)]
+    text: Annotated[tuple[str, ...], Field(min_length=1), IN_THE_DATA]
     """Text columns; every column's text stands for itself. Texts longer than `max_length` are
     divided, not cut."""
     batch_size: Annotated[int, Field(ge=1)] = 128
@@ -74,13 +76,13 @@ class SimcseStage(StageBase):
 
     kind: Literal["simcse"]
     """Kind of stage: `simcse`."""
-    text: Annotated[tuple[str, ...], Field(min_length=2, max_length=2)]
+    text: Annotated[tuple[str, ...], Field(min_length=2, max_length=2), IN_THE_DATA]
     """Columns of the premise and of the hypothesis."""
-    label: str
+    label: Annotated[str, IN_THE_DATA]
     """Column that says whether the premise entails or contradicts the hypothesis."""
-    entailment: str = "entailment"
+    entailment: Annotated[str, IN_THE_DATA] = "entailment"
     """Value of `label`, compared as text: the hypothesis is a positive of the premise."""
-    contradiction: str = "contradiction"
+    contradiction: Annotated[str, IN_THE_DATA] = "contradiction"
     """Value of `label`: the hypothesis is a hard negative. Rows of other values are left out."""
     batch_size: Annotated[int, Field(ge=2)] = 32
     """Premises of a step; each one's negatives are the hypotheses of all others."""

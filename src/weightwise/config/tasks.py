@@ -8,7 +8,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from weightwise.config.base import Aside, Strict
+from weightwise.config.base import IN_THE_DATA, Aside, Strict
 from weightwise.config.sources import DataConfig
 
 Head = Literal["hidden", "linear", "tanh2", "chance"]
@@ -43,23 +43,19 @@ class TaskConfig(Strict):
     """Class names in order of their numbers (classification; binary: default no, yes)."""
     range: tuple[float, float] | None = None
     """Smallest and largest label (regression)."""
-    text: Annotated[
-        tuple[str, ...], Field(min_length=1, max_length=2), Aside("in the checksum of the data")
-    ]
+    text: Annotated[tuple[str, ...], Field(min_length=1, max_length=2), IN_THE_DATA]
     """One text column, or two for a sentence pair."""
-    label: Annotated[str, Aside("in the checksum of the data")]
+    label: Annotated[str, IN_THE_DATA]
     """Label column."""
     id: Annotated[str | None, Aside("names rows for `weightwise submit`")] = None
     """Column of the rows' ids, for `weightwise submit`; null: the row's number in its source. It
     decides neither data nor runs."""
-    cut_points: Annotated[tuple[float, ...] | None, Aside("in the checksum of the data")] = None
+    cut_points: Annotated[tuple[float, ...] | None, IN_THE_DATA] = None
     """Turn a number into a class: class = how many of these ascending points are <= the number."""
-    bands: Annotated[
-        tuple[tuple[float, float], ...] | None, Aside("in the checksum of the data")
-    ] = None
+    bands: Annotated[tuple[tuple[float, float], ...] | None, IN_THE_DATA] = None
     """Turn a number into a class: class i = closed interval i; rows outside all intervals are
     dropped and counted."""
-    label_values: Annotated[tuple[str, ...] | None, Aside("in the checksum of the data")] = None
+    label_values: Annotated[tuple[str, ...] | None, IN_THE_DATA] = None
     """Turn a text label into a class: class = position in this list."""
     metric: Literal["accuracy", "pearson"] | None = None
     """Score; null: accuracy for classes, Pearson's r for regression."""
@@ -75,7 +71,7 @@ class TaskConfig(Strict):
     """How two siamese vectors become one; null: `training.decoder`."""
     output: Output | None = None
     """Output of a regression head; null: `training.output`."""
-    data: Annotated[DataConfig, Aside("in the checksum of the data")]
+    data: Annotated[DataConfig, IN_THE_DATA]
     """Where the rows come from and which of them are used."""
     licence: Annotated[str | None, Aside("shown in the report")] = None
     """Licence and credit of the data, shown in the report."""

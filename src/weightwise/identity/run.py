@@ -108,7 +108,7 @@ def settled(
     }
     encoder = dict(definition["encoder"])
     if layers is not None and "layers" in encoder:
-        encoder["layers"] = _layer_numbers(encoder["layers"], layers)
+        encoder["layers"] = layer_numbers(encoder["layers"], layers)
     return {
         **definition,
         "training": training,
@@ -128,7 +128,8 @@ def layers_of(checkpoint: Path) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def _layer_numbers(layers: Any, available: int) -> list[int]:
+def layer_numbers(layers: int | list[int] | None, available: int) -> list[int]:
+    """Numbers of the layers that `encoder.layers` keeps of so many."""
     if layers is None:
         return list(range(available))
     return list(range(layers)) if isinstance(layers, int) else list(layers)

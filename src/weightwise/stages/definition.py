@@ -6,23 +6,11 @@ from typing import Any
 
 from weightwise.code import stage_code_version, stage_packages
 from weightwise.config import StudyConfig
+from weightwise.config.base import IN_THE_DATA, asides
 from weightwise.config.stages import StageBase
+from weightwise.identity.machine import Arithmetic
+from weightwise.identity.run import layer_numbers
 from weightwise.identity.versions import versions
-
-# How rows became texts is in the checksum of the prepared texts, which joins the stage's key.
-_IN_THE_DATA = {
-    "source",
-    "where",
-    "empty_text",
-    "known_rows",
-    "limit",
-    "held_out",
-    "licence",
-    "text",
-    "label",
-    "entailment",
-    "contradiction",
-}
 
 
 def stage_definition(study: StudyConfig, name: str) -> dict[str, Any]:
@@ -32,7 +20,7 @@ def stage_definition(study: StudyConfig, name: str) -> dict[str, Any]:
     stage before it in the chain is in it as a whole.
     """
     stage = study.stages[name]
-    keys = stage.model_dump(mode="json", exclude=_IN_THE_DATA | {"after", "max_length"})
+    keys = stage.model_dump(mode="json", exclude=asides(type(stage)))
     return {
         "name": name,
         "stage": keys,
@@ -48,10 +36,28 @@ def stage_definition(study: StudyConfig, name: str) -> dict[str, Any]:
     }
 
 
+def settled_stage(
+    definition: dict[str, Any], arithmetic: Arithmetic, layers: int | None
+) -> dict[str, Any]:
+    """A stage's definition with what the machine and the encoder make of it, for its key, which
+    holds the key of the stage before it.
+
+    Args:
+        definition: see `stage_definition`.
+        arithmetic: the device class and precision of the training.
+        layers: layers of the checkpoint; None: unknown.
+    """
+    kept = {k: v for k, v in definition.items() if k not in ("after", "device")}
+    kept["stage"] = {k: v for k, v in definition["stage"].items() if k != "precision"}
+    if kept["encoder"] is not None and layers is not None:
+        kept["encoder"] = {"layers": layer_numbers(definition["encoder"]["layers"], layers)}
+    return kept | {"arithmetic": arithmetic.told()}
+
+
 def texts_definition(stage: StageBase) -> dict[str, Any]:
     """What decides a stage's prepared texts, or whether the encoder is refused for it: a change in
     one of these makes the preparation due, and a change in the other keys does not."""
-    keys = (_IN_THE_DATA - {"licence"}) | {"kind", "max_length", "representation"}
+    keys = asides(type(stage), IN_THE_DATA) | {"kind", "max_length", "representation"}
     return stage.model_dump(mode="json", include=keys)
 
 
