@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from weightwise import invocation
-from weightwise.code import PACKAGE, shared_modules
+from weightwise.code import PACKAGE, training_modules
 from weightwise.config import StudyConfig, load_study
 from weightwise.config.load import read_study_file
 from weightwise.config.sources import EncoderDirectory, FileSource
@@ -126,7 +126,7 @@ class WorkflowStudy:
     def training_modules(self) -> list[Path]:
         """Source files behind every run. The file of a combiner stands behind its own runs only:
         it is in their fingerprint."""
-        return shared_modules()
+        return training_modules()
 
     def training_resources(self, defaults: Mapping | None) -> dict[str, int]:
         """Snakemake's resources of a training.
