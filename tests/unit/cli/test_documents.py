@@ -62,7 +62,7 @@ def test_shipped_studies_load(path):
 def test_the_pairing_study_is_the_papers_grid():
     grid = Grid(load_study(ROOT / "workflow" / "studies" / "pairing.yaml"))
     assert len(grid.cells) == 36 * 5
-    assert len(grid.runs) == 33 * 5  # equal weights and addition are one method, run once
+    assert len(grid.runs) == 36 * 5  # at the paper's epsilon equal weights are no addition
     training = grid.study.training
     assert (training.epochs, training.batch_size, training.learning_rate) == (10, 8, 1e-5)
     assert (training.weight_decay, training.epsilon, training.dropout) == (0.01, 1e-6, 0.5)
