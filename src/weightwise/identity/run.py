@@ -4,8 +4,8 @@ A definition holds every key of the configuration but those whose field says tha
 (`config.base.Aside`): a new key decides until someone says otherwise. Then what cannot play a part
 in this very run is left out, so that runs which are one training have one definition and one key.
 
-`encoder.max_length` counts even where it cuts no text: as many position embeddings are kept, and how
-a sum over them is rounded goes by their number.
+`encoder.max_length` counts even where it cuts no text: as many position embeddings are kept, and
+their number decides how a sum over them is rounded.
 """
 
 from __future__ import annotations
