@@ -66,7 +66,9 @@ def collect(runs: StudyRuns) -> pd.DataFrame:
     write_table(table, Scores, tables / "scores.parquet")
     states = pd.DataFrame([_state(runs, run, record) for run, record in records.items()])
     write_table(states, Runs, tables / "runs.parquet")
-    costs = [_cost(runs, run, record) for run, record in records.items() if record is not None]
+    # Variants can share a run, which was trained, and cost, once.
+    trained = {record["key"]: (run, record) for run, record in reversed(records.items()) if record}
+    costs = [_cost(runs, *one) for one in reversed(trained.values())]
     write_table(pd.DataFrame(costs) if costs else empty(Costs), Costs, tables / "costs.parquet")
     return table
 

@@ -11,6 +11,7 @@ from weightwise.collect import collect
 from weightwise.files import write_json
 from weightwise.identity import machine
 from weightwise.progress import study_status
+from weightwise.tables import Costs, read_table
 from weightwise.train.run import execute
 
 RUN = "SEN+SIM/addition/default/seed-1"
@@ -155,6 +156,13 @@ def test_every_combiner_that_a_run_uses_is_in_its_key(prepared, tmp_path, monkey
 
 def test_a_sweep_over_a_key_of_regression_repeats_no_other_run(prepared):
     study = prepared(sweep={"output": ["relu", "sigmoid"]}, alphas=[0.3])
+    one, other = (f"SEN/baseline/output={value}/seed-1" for value in ("relu", "sigmoid"))
+    assert execute(study, study.grid.run(one)) == (study.key(study.grid.run(one)), True)
+    assert execute(study, study.grid.run(other)) == (study.key(study.grid.run(one)), False)
+    scores = collect(study)
+    assert set(scores["variant"]) == {"output=relu", "output=sigmoid"}
+    costs = read_table(study.layout.tables / "costs.parquet", Costs)
+    assert costs["id"].tolist() == [one], "a run that two variants share cost once"
     keys: dict[str, set[str]] = {}
     for run in study.grid.runs:
         place = run.id.replace(run.variant, "")
