@@ -4,9 +4,10 @@
 
 Needs the study's prepared data (`weightwise prepare CONFIG`); `--quick` needs nothing and says
 nothing (benchmarks/setting.py). Every round gives all arms the same batches, in random order, so
-that they share the machine's moods and nobody always follows the same arm; before it, an untimed step meets these batches, since libraries compile a kernel for every new
-size. Quote the ratios, not milliseconds. On a CPU the time is the process's own, so that other
-processes count less; on a GPU it is the clock's.
+that they share the machine's moods and nobody always follows the same arm; before it, an untimed
+step meets these batches, since libraries compile a kernel for every new size. Quote the ratios, not
+milliseconds. On a CPU the time is the process's own, so that other processes count less; on a GPU
+it is the clock's.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Stepper:
             weights = (1 / len(run.group),) * len(run.group)
             combiner = build(weights, generator)
             self.engine = Engine(model, combiner, noise, record_every=int(record))
-        self.optimiser = _optimiser(model, self.inputs.training, combiner)
+        self.optimiser = _optimiser(model, self.inputs, combiner)
 
     def step(self, batches: dict) -> float:
         """Seconds of one whole step."""

@@ -3,9 +3,10 @@
     python benchmarks/smart.py [--study config.yaml] [--group SEN+SIM] [--rounds 60] [--quick]
 
 Needs the study's prepared data (`weightwise prepare CONFIG`); `--quick` needs nothing and says
-nothing (benchmarks/setting.py). The arms of a round get the same batches in random order (see benchmarks/combiners.py). First the seconds of a step as a ratio to one
-without SMART; then, for several radii of the ball, the smoothness term of the first weights and the
-length of its gradient as a share of that of the task's own loss.
+nothing (benchmarks/setting.py). The arms of a round get the same batches in random order (see
+benchmarks/combiners.py). First the seconds of a step as a ratio to one without SMART; then, for
+several radii of the ball, the smoothness term of the first weights and the length of its gradient
+as a share of that of the task's own loss.
 """
 
 from __future__ import annotations
