@@ -1,0 +1,170 @@
+"""What the kinds of fuzzing share: the outcome of a case, limits, a payload that nothing may run.
+
+A kind is a module with `CASES` (a strategy) and `attempt(case, folder)`, which tries one case as
+the commands do and returns whether it was accepted or refused. Whatever else comes of it is a fault.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.strategies import SearchStrategy
+
+from weightwise.errors import UserError
+
+SECONDS = 20
+"""A case that takes longer counts as a hang."""
+BYTES = 4 << 30
+"""Memory that a process may take beyond what it has at the start."""
+SHOWN = 10
+"""Faults of a kind that are told in full."""
+
+
+class RowsLost(AssertionError):
+    """Rows of a table are neither kept nor counted as left out."""
+
+
+@dataclass
+class Outcome:
+    """What became of the cases of a kind."""
+
+    kind: str
+    counts: Counter = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+    def line(self) -> str:
+        """All counts; zeros, too."""
+        names = ("cases", "accepted", "refused", "tracebacks", "rows lost", "executed")
+        return f"{self.kind}: " + ", ".join(f"{self.counts[name]:,} {name}" for name in names)
+
+
+@dataclass
+class Payload:
+    """A pickle that makes a folder when it is opened."""
+
+    folder: Path
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.folder),)
+
+
+def marker(folder: Path) -> Path:
+    """What a payload makes when it is run; it stands in the cases under this name."""
+    return folder.parent / "executed"
+
+
+def fuzz(
+    kind: str,
+    cases: SearchStrategy,
+    attempt: Callable[[Any, Path], str],
+    count: int,
+    folder: Path,
+) -> Outcome:
+    """Try so many cases of a kind, the same ones each time.
+
+    Args:
+        kind: its name.
+        cases: from which they are drawn, with a fixed seed.
+        attempt: tries one in a folder of its own: "accepted" or "refused".
+        count: how many.
+        folder: where they are written.
+    """
+    outcome = Outcome(kind)
+    place = folder / "case"
+    executed = marker(place)
+
+    @settings(
+        max_examples=count,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(cases)
+    def one(case: Any) -> None:
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        outcome.counts["cases"] += 1
+        try:
+            with _limited():
+                outcome.counts[attempt(case, place)] += 1
+        except RowsLost as error:
+            _note(outcome, "rows lost", case, error)
+        except BaseException as error:  # a panic of a library in Rust is no Exception
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            _note(outcome, "tracebacks", case, error)
+        if executed.exists():
+            executed.rmdir()
+            _note(outcome, "executed", case, None)
+
+    one()
+    return outcome
+
+
+def refused(error: UserError) -> str:
+    """A refusal that is fit to be read.
+
+    Raises:
+        AssertionError: it says nothing, goes on for pages or cannot be printed.
+    """
+    said = str(error)
+    assert said.strip(), "a refusal without a word"
+    assert len(said) < 20_000, f"a refusal of {len(said):,} characters: {said[:300]}"
+    assert "Traceback" not in said, said
+    # Surrogates that stand for bytes of a file's name are printed as escapes.
+    said.encode("utf-8", "backslashreplace")
+    return "refused"
+
+
+def _note(outcome: Outcome, what: str, case: Any, error: BaseException | None) -> None:
+    outcome.counts[what] += 1
+    if len(outcome.faults) < SHOWN:
+        reason = f"{type(error).__name__}: {str(error)[:400]}" if error is not None else ""
+        outcome.faults.append(
+            f"{outcome.kind}, {what}: {reason}\n    {str(case)[:600]}{_at(error)}"
+        )
+
+
+def _at(error: BaseException | None) -> str:
+    """Where it was raised: the last line of our own code, and the last of all."""
+    places = []
+    trace = error.__traceback__ if error is not None else None
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        places.append((code.co_filename, f"{Path(code.co_filename).name}:{trace.tb_lineno}"))
+        trace = trace.tb_next
+    ours = [line for name, line in places if "weightwise" in name]
+    return f"\n    at {', '.join(dict.fromkeys([*ours[-1:], places[-1][1]]))}" if places else ""
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    """An alarm clock, and an end to what memory may be taken."""
+
+    def late(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"took more than {SECONDS} seconds")
+
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(SECONDS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + BYTES, hard))
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
