@@ -1,7 +1,7 @@
 """What the kinds of fuzzing share: the outcome of a case, limits, a payload that nothing may run.
 
 A kind is a module with `CASES` (a strategy) and `attempt(case, folder)`, which tries one case as
-the commands do and returns whether it was accepted or refused. Whatever else comes of it is a fault.
+the commands do and returns whether it was accepted or refused. All else is a fault.
 """
 
 from __future__ import annotations
@@ -64,54 +64,59 @@ def marker(folder: Path) -> Path:
     return folder.parent / "executed"
 
 
-def fuzz(
-    kind: str,
-    cases: SearchStrategy,
-    attempt: Callable[[Any, Path], str],
-    count: int,
-    folder: Path,
-) -> Outcome:
-    """Try so many cases of a kind, the same ones each time.
+@dataclass
+class Trials:
+    """Tries cases of a kind, one after another, in a folder that is made anew for each.
 
-    Args:
+    Attributes:
         kind: its name.
-        cases: from which they are drawn, with a fixed seed.
-        attempt: tries one in a folder of its own: "accepted" or "refused".
-        count: how many.
-        folder: where they are written.
+        attempt: tries a case in a folder of its own: "accepted" or "refused".
+        folder: where the cases are written.
     """
-    outcome = Outcome(kind)
-    place = folder / "case"
-    executed = marker(place)
 
-    @settings(
-        max_examples=count,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        phases=(Phase.generate,),
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(cases)
-    def one(case: Any) -> None:
+    kind: str
+    attempt: Callable[[Any, Path], str]
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.outcome = Outcome(self.kind)
+
+    def one(self, case: Any) -> None:
+        """Try a case and count what became of it."""
+        outcome, place = self.outcome, self.folder / "case"
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         outcome.counts["cases"] += 1
         try:
             with _limited():
-                outcome.counts[attempt(case, place)] += 1
+                outcome.counts[self.attempt(case, place)] += 1
         except RowsLost as error:
             _note(outcome, "rows lost", case, error)
         except BaseException as error:  # a panic of a library in Rust is no Exception
             if isinstance(error, KeyboardInterrupt):
                 raise
             _note(outcome, "tracebacks", case, error)
-        if executed.exists():
-            executed.rmdir()
+        if marker(place).exists():
+            marker(place).rmdir()
             _note(outcome, "executed", case, None)
 
-    one()
-    return outcome
+    def drawn(self, cases: SearchStrategy, count: int) -> Outcome:
+        """Try so many cases of a strategy, the same ones each time."""
+
+        @settings(
+            max_examples=count,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            phases=(Phase.generate,),
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(cases)
+        def one(case: Any) -> None:
+            self.one(case)
+
+        one()
+        return self.outcome
 
 
 def refused(error: UserError) -> str:
