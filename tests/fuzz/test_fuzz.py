@@ -58,27 +58,30 @@ def test_many_cases(kind, tmp_path):
     hold(kind, MANY[kind], tmp_path)
 
 
-def test_what_is_held_can_fail(tmp_path):
-    """A traceback, a lost row, a payload that runs and a bomb are each seen and told."""
+def test_what_is_held_can_fail(tmp_path, monkeypatch):
+    """A traceback, a lost row, a payload that runs, a bomb and a hang are each seen and told."""
 
     def attempt(case: str, folder: Path) -> str:
         if case == "lost":
             raise RowsLost("one")
         if case == "executed":
             pickle.loads(pickle.dumps(Payload(marker(folder))))
+        while case == "hang":
+            pass
         if case == "memory":
             return "accepted" if bytearray(harness.BYTES + 1) else ""
         return {"fine": "accepted", "executed": "accepted"}[case]
 
+    monkeypatch.setattr(harness, "SECONDS", 0.3)
     trials = Trials("known", attempt, tmp_path)
-    for case in ("fine", "lost", "executed", "wrong", "memory"):
+    for case in ("fine", "lost", "executed", "wrong", "memory", "hang"):
         trials.one(case)
     counts = trials.outcome.counts
     assert dict(counts) == {
-        "cases": 5,
+        "cases": 6,
         "accepted": 2,
         "rows lost": 1,
         "executed": 1,
-        "tracebacks": 2,
+        "tracebacks": 3,
     }
-    assert len(trials.outcome.faults) == 4
+    assert len(trials.outcome.faults) == 5
