@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from core_helpers import VOCABULARY, write_checkpoint
 from edits import edited, edits, json_edited, json_edits
 from harness import Payload, marker, refused
 from hypothesis import strategies as st
 
-from weightwise.config import StudyConfig
+from weightwise.config import load_study
 from weightwise.data.stage import prepare_study
 from weightwise.errors import UserError
 from weightwise.layout import Layout
@@ -139,8 +140,9 @@ def attempt(case: Folder, folder: Path) -> str:
             }
         },
     }
+    (folder / "study.yaml").write_text(yaml.safe_dump(keys))
     try:
-        study = StudyConfig.model_validate(keys)
+        study = load_study(folder / "study.yaml")
         prepare_study(study, Layout("fuzz", folder / "results", folder / "reports"))
     except UserError as error:
         return refused(error)

@@ -17,12 +17,14 @@ from typing import Any
 import pandas as pd
 import pyarrow
 import pyarrow.parquet
+import yaml
 from core_helpers import write_checkpoint
 from edits import edited, edits
 from harness import Payload, RowsLost, marker, refused
 from hypothesis import strategies as st
 
-from weightwise.config import StudyConfig
+from weightwise.config import load_study
+from weightwise.config.sources import FileSource
 from weightwise.data.prepare import prepare
 from weightwise.errors import UserError
 
@@ -87,8 +89,8 @@ def _files(draw: st.DrawFn) -> File:
     source = {}
     if draw(st.integers(0, 4)) == 0:
         source["encoding"] = "latin-1"
-    if draw(st.integers(0, 4)) == 0:
-        source["extra_columns"] = "ignore"
+    if "bad_rows" in FileSource.model_fields and draw(st.integers(0, 4)) == 0:
+        source["bad_rows"] = "drop"
     return File(
         tuple(rows),
         form,
@@ -187,8 +189,9 @@ def attempt(case: File, folder: Path) -> str:
         "encoder": {"source": {"type": "directory", "path": str(encoder)}},
         "tasks": {"T": task | {"data": data}},
     }
+    (folder / "study.yaml").write_text(yaml.safe_dump(keys))
     try:
-        facts = prepare(StudyConfig.model_validate(keys), folder / "out", folder / "cache")
+        facts = prepare(load_study(folder / "study.yaml"), folder / "out", folder / "cache")
     except UserError as error:
         return refused(error)
     facts = facts["tasks"]["T"]

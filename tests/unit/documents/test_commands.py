@@ -21,7 +21,7 @@ RUN = "MOOD+SAME/addition/default/seed-1"
 # order that a person could type them in.
 HERE = {
     "weightwise plan CONFIG": (f"weightwise plan {STUDY}", "runs, 0 done"),
-    "weightwise plan CONFIG --runs": (f"weightwise plan {STUDY} --runs", f"to do  {RUN}"),
+    "weightwise plan CONFIG --runs": (f"weightwise plan {STUDY} --runs", f" {RUN}"),
     "weightwise check CONFIG": (f"weightwise check {STUDY}", "MOOD"),
     "weightwise check": ("weightwise check", "MOOD"),
     "snakemake -n": ("snakemake -n", "train_1"),
@@ -79,7 +79,6 @@ ELSEWHERE = {
     "test_the_cost_of_every_combiner",
     "python benchmarks/gradattention_quadratics.py": "unit/documents/test_benchmarks.py::"
     "test_gradattention_on_quadratics",
-    "python benchmarks/smart.py": "unit/documents/test_benchmarks.py::test_what_smart_costs",
     "sbatch --test-only": "slurm/test_asking_slurm.py::"
     "test_a_good_request_is_accepted_and_leaves_no_job",
     "scancel NUMBER": "slurm/test_interruption_on_slurm.py::"
