@@ -38,7 +38,6 @@ HERE = {
         "",
     ),
     "weightwise status STUDY": (f"weightwise status {STUDY}", "1 done"),
-    "weightwise status NAME": ("weightwise status tiny", "1 done"),
     "weightwise status": ("weightwise status", "1 done"),
     "weightwise submit CONFIG": (f"weightwise submit {STUDY} --task MOOD", "MOOD"),
     "weightwise submit": ("weightwise submit --task SAME --out other", "SAME"),
@@ -71,6 +70,8 @@ ELSEWHERE = {
     "snakemake --lint": "workflow/test_lint.py::test_the_workflow_is_clean",
     "snakemake --unlock": "workflow/test_interruption.py::"
     "test_a_folder_that_a_living_snakemake_works_in_is_left_alone",
+    "weightwise status NAME": "workflow/test_interruption.py::"
+    "test_an_interrupted_study_ends_with_the_same_tables",
     "python -m weightwise.stages NLI --study CONFIG": "unit/stages/test_stage_run.py::"
     "test_by_hand_the_stages_before_are_computed_too",
     "weightwise submit CONFIG --form cs224n --out predictions": "unit/submit/test_submit.py::"
