@@ -83,9 +83,8 @@ class Grid:
     """All cells of a study and the runs that fill them.
 
     Cells whose arms are one method share a run: under AdamW without clipping the scale of a
-    gradient cancels, so equal weights and addition are the same method up to epsilon (SPEC
-    section 4), and so are PCGrad with equal weights and PCGrad. They are run once and shown in both
-    rows.
+    gradient cancels, so equal weights and addition are the same method up to epsilon, and so are
+    PCGrad with equal weights and PCGrad. They are run once and shown in both rows.
     """
 
     def __init__(self, study: StudyConfig):

@@ -48,7 +48,7 @@ def _shapes(features: int) -> dict[str, tuple[int, ...]]:
 
 
 class Attention:
-    """Two transformer-encoder layers over K tokens (SPEC section 5; gradattention, section 4.2).
+    """Two transformer-encoder layers over K tokens (gradattention, section 4.2).
 
     A linear map to width 64, then twice self-attention and feed-forward, each with its residual and
     layer norm after it; one scalar per token. Tasks are told apart by their gradients alone: the

@@ -1,4 +1,4 @@
-"""The interface of the Gramian family: weights = combiner(gramian, losses) (SPEC section 4)."""
+"""The interface of the Gramian family: weights = combiner(gramian, losses)."""
 
 from __future__ import annotations
 

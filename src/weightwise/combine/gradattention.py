@@ -1,4 +1,4 @@
-"""GradAttention: attention over the task gradients gives their weights (SPEC section 5).
+"""GradAttention: attention over the task gradients gives their weights.
 
 Imports torch only when it is built: the registry of combiners is read where torch is not wanted.
 """

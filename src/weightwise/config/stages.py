@@ -1,4 +1,4 @@
-"""Stages: trainings of the encoder alone, before the runs that start from their result (SPEC 6)."""
+"""Stages: trainings of the encoder alone, before the runs that start from their result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task: what goes in, what is predicted, how it is scored (SPEC sections 1 and 2)."""
+"""A task: what goes in, what is predicted, how it is scored."""
 
 from __future__ import annotations
 

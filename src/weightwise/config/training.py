@@ -1,4 +1,4 @@
-"""Keys of training (SPEC section 7). Every one of them but `smart` can also be swept."""
+"""Keys of training. Every one of them but `smart` can also be swept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-# Schedules by what makes a step (SPEC section 3).
+# Schedules by what makes a step.
 ALL_TASKS_A_STEP = ("min_size", "max_size")
 ONE_TASK_A_STEP = ("round_robin", "sequential", "rotating", "weakest_last")
 SHARED_LENGTH = ("min_size", "max_size", "round_robin")

@@ -1,4 +1,4 @@
-"""A BERT encoder of our own ("minBERT", SPEC section 2), on packed batches.
+"""A BERT encoder of our own ("minBERT"), on packed batches.
 
 Gives the hidden states of `transformers.BertModel` to 1e-5 in fp32 and can be read in one sitting.
 """

@@ -1,4 +1,4 @@
-"""Prediction heads, losses and read-outs of the tasks (SPEC sections 1 and 2)."""
+"""Prediction heads, losses and read-outs of the tasks."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ class Target:
     def start_at(self, head: Head, mean: float) -> None:
         """Regression: set the last bias so that the first predictions lie at the label mean.
 
-        A ReLU output whose bias starts at zero can start dead and never learn (SPEC section 2).
+        A ReLU output whose bias starts at zero can start dead and never learn.
         The cosine itself has no bias: its predictions start where the encoder puts the sentences.
         """
         if self.kind != "regression" or head.last is None:

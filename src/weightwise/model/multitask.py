@@ -133,7 +133,7 @@ class MultiTaskModel(nn.Module):
             generator: source of dropout; None: scoring.
             words: the tokens' word embeddings, where the caller looked them up.
             detach: train the head alone: the gradient stops at the representation, and nothing of
-                the trunk (nor `words`) gets any (SPEC section 6: leave-one-task-out, probing). The
+                the trunk (nor `words`) gets any (leave-one-task-out, probing). The
                 outputs are the same, the dropout drawn included; the trunk's graph is not kept.
         """
         if isinstance(self.heads[task], ChanceHead):

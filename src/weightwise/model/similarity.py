@@ -1,4 +1,4 @@
-"""Losses of graded similarity beyond the squared error, and their read-outs (SPEC section 2).
+"""Losses of graded similarity beyond the squared error, and their read-outs.
 
 Labels lie in [low, high]. Where the output is the cosine of two sentence vectors, the label range
 is laid on the cosines from 0 to 1: unrelated is orthogonal, equal is parallel.

@@ -1,6 +1,6 @@
 """One optimisation step of K tasks: a forward and backward per task, streamed, then combined.
 
-Measured (DESIGN, cost facts): two backwards on the tasks' own graphs cost 1.02 of a joint one, so
+Measured: two backwards on the tasks' own graphs cost 1.02 of a joint one, so
 this one engine serves addition and gradient surgery alike.
 """
 

@@ -1,4 +1,4 @@
-"""Which examples make a step (SPEC section 3)."""
+"""Which examples make a step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SMART: smoothness-inducing regularisation and proximal steps (SPEC section 6).
+"""SMART: smoothness-inducing regularisation and proximal steps.
 
 Jiang et al. 2020, "SMART: Robust and Efficient Fine-Tuning for Pre-trained Natural Language Models
 through Principled Regularized Optimization", sections 3.1 to 3.3 and algorithm 1; used by bertram,
