@@ -43,7 +43,7 @@ HERE = {
     "weightwise submit": ("weightwise submit --task SAME --out other", "SAME"),
     "weightwise analyse SCORES.csv --out DIR": (
         "weightwise analyse src/weightwise/published/pairing_absolute.csv --out analysed",
-        "Best arms",
+        "report: analysed/index.html",
     ),
     "python -m weightwise.config.document": (
         "python -m weightwise.config.document",
