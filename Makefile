@@ -7,7 +7,7 @@ RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
 export PATH := $(BIN):$(PATH)
 
-.PHONY: setup report test lint format docs clean
+.PHONY: setup report test fuzz lint format docs clean
 
 ## setup: a virtual environment in .venv with pinned dependencies
 setup: $(RUNTIME)
@@ -23,6 +23,10 @@ test: $(DEVELOPMENT) lint
 	python -m pytest --ignore tests/slurm --ignore tests/workflow; others=$$?; \
 	echo "whole studies:"; wait $$beside; studies=$$?; cat $(VENV)/studies.txt; \
 	exit $$(( others || studies ))
+
+## fuzz: 10,000 hostile studies, tables, archives, encoders and score tables, for a nightly job
+fuzz: $(DEVELOPMENT)
+	@python -m pytest -p no:cacheprovider -m fuzz -s tests/fuzz
 
 lint: $(DEVELOPMENT)
 	@ruff check .

@@ -1,32 +1,30 @@
 """Cost of a step with every combiner as a ratio to addition, alternating in one process.
 
-    python benchmarks/combiners.py [--study config.yaml] [--group SEN+SIM] [--rounds 60]
+    python benchmarks/combiners.py [--study config.yaml] [--group SEN+SIM] [--rounds 60] [--quick]
 
-Needs the study's prepared data (`weightwise prepare CONFIG`). Every round gives all arms the same
-batches, in random order, so that they share the machine's moods and nobody always follows the same
-arm; before it, an untimed step meets these batches, since libraries compile a kernel for every new
-size. Quote the ratios, not milliseconds. On a CPU the time is the process's own, so that other
-processes count less; on a GPU it is the clock's.
+Needs the study's prepared data (`weightwise prepare CONFIG`); `--quick` needs nothing and says
+nothing (benchmarks/setting.py). Every round gives all arms the same batches, in random order, so
+that they share the machine's moods and nobody always follows the same arm; before it, an untimed
+step meets these batches, since libraries compile a kernel for every new size. Quote the ratios, not
+milliseconds. On a CPU the time is the process's own, so that other processes count less; on a GPU
+it is the clock's.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from rivals import Port, Rival, TorchJD
+from setting import REFERENCE, opened, parser
 from weightwise.combine import COMBINERS, Combiner
 from weightwise.combine.gradattention import GradAttention
-from weightwise.config import load_study
 from weightwise.data.batches import make_batch
-from weightwise.grid import DEFAULT_VARIANT, Arm, Cell
-from weightwise.layout import Layout
+from weightwise.grid import Cell
 from weightwise.model.linear import set_product_dtype
 from weightwise.seeding import numpy_generator
 from weightwise.train.engine import Engine
@@ -34,7 +32,6 @@ from weightwise.train.inputs import Prepared
 from weightwise.train.loop import _dropout_generators, _optimiser
 from weightwise.train.schedule import batches_of_epoch, examples_of_epoch
 
-REFERENCE = "addition"
 WARM = 3
 
 
@@ -61,7 +58,7 @@ class Stepper:
             weights = (1 / len(run.group),) * len(run.group)
             combiner = build(weights, generator)
             self.engine = Engine(model, combiner, noise, record_every=int(record))
-        self.optimiser = _optimiser(model, self.inputs.training, combiner)
+        self.optimiser = _optimiser(model, self.inputs, combiner)
 
     def step(self, batches: dict) -> float:
         """Seconds of one whole step."""
@@ -121,26 +118,17 @@ def measure(steppers: dict[str, Stepper], group: tuple[str, ...], rounds: int) -
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--study", default="config.yaml")
-    parser.add_argument("--results", type=Path, default=Path("results"))
-    parser.add_argument("--group", default="SEN+SIM")
-    parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--only", nargs="*", help="labels; addition is always among them")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    options = parser.parse_args()
-    study = load_study(options.study, options.set)
-    torch.set_num_threads(study.threads)
-    prepared = Prepared(study, Layout(study.name, options.results))
-    group = tuple(options.group.split("+"))
+    arguments = parser(__doc__.splitlines()[0])
+    arguments.add_argument("--only", nargs="*", help="labels; addition is always among them")
+    options = arguments.parse_args()
     chosen = {
         n: a for n, a in arms().items() if not options.only or n in [REFERENCE, *options.only]
     }
-    cell = Cell(group, Arm(REFERENCE), DEFAULT_VARIANT, study.seeds[0])
-    steppers = {label: Stepper(prepared, cell, **arm) for label, arm in chosen.items()}
-    seconds = measure(steppers, group, options.rounds)
+    with opened(options) as (prepared, run):
+        steppers = {label: Stepper(prepared, run, **arm) for label, arm in chosen.items()}
+        seconds = measure(steppers, run.group, options.rounds)
+        every = prepared.study.training.record_every
     inputs = steppers[REFERENCE].inputs
-    every = study.training.record_every
     print(
         f"{options.group}, batch {inputs.training.batch_size} each, "
         f"{options.rounds - WARM} rounds, {'bf16' if inputs.bf16 else 'fp32'} on {inputs.device}; "

@@ -1,5 +1,7 @@
 """PCGrad steps as others compute them, on our model: what `benchmarks/combiners.py` compares with.
 
+A module, not a script: its figures are two rows of what combiners.py prints.
+
 Both get the rows of the word embeddings that a step uses (engine.StepBatches) in place of the whole
 table, so that only the way of combining differs; with the table they would be slower still.
 """

@@ -1,29 +1,27 @@
 """What SMART costs a step, and how much of a step it is, alternating in one process.
 
-    python benchmarks/smart.py [--study config.yaml] [--group SEN+SIM] [--rounds 60]
+    python benchmarks/smart.py [--study config.yaml] [--group SEN+SIM] [--rounds 60] [--quick]
 
-Needs the study's prepared data (`weightwise prepare CONFIG`). The arms of a round get the same
-batches in random order (see benchmarks/combiners.py). First the seconds of a step as a ratio to one
-without SMART; then, for several radii of the ball, the smoothness term of the first weights and the
-length of its gradient as a share of that of the task's own loss.
+Needs the study's prepared data (`weightwise prepare CONFIG`); `--quick` needs nothing and says
+nothing (benchmarks/setting.py). The arms of a round get the same batches in random order (see
+benchmarks/combiners.py). First the seconds of a step as a ratio to one without SMART; then, for
+several radii of the ball, the smoothness term of the first weights and the length of its gradient
+as a share of that of the task's own loss.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from combiners import REFERENCE, Stepper, measure
+from combiners import Stepper, measure
+from setting import REFERENCE, opened, parser
 from weightwise.combine import COMBINERS
-from weightwise.config import load_study
 from weightwise.config.training import SmartConfig
 from weightwise.data.batches import make_batch
-from weightwise.grid import DEFAULT_VARIANT, Arm, Cell
-from weightwise.layout import Layout
+from weightwise.grid import Cell
 from weightwise.train.inputs import Prepared
 from weightwise.train.smart import Smart, make_smart
 
@@ -89,29 +87,21 @@ def sizes(prepared: Prepared, run: Cell) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--study", default="config.yaml")
-    parser.add_argument("--results", type=Path, default=Path("results"))
-    parser.add_argument("--group", default="SEN+SIM")
-    parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    options = parser.parse_args()
-    study = load_study(options.study, options.set)
-    torch.set_num_threads(study.threads)
-    prepared = Prepared(study, Layout(study.name, options.results))
-    group = tuple(options.group.split("+"))
-    run = Cell(group, Arm(REFERENCE), DEFAULT_VARIANT, study.seeds[0])
-    steppers = {REFERENCE: stepper(prepared, run, None)}
-    steppers |= {label: stepper(prepared, run, keys) for label, keys in KEYS.items()}
-    seconds = measure(steppers, group, options.rounds)
-    plain = seconds[REFERENCE]
-    precision = "bf16" if steppers[REFERENCE].inputs.bf16 else "fp32"
-    print(f"{options.group}, {precision}: {1000 * statistics.median(plain):.0f} ms without SMART")
-    for label in KEYS:
-        ratios = [a / b for a, b in zip(seconds[label], plain, strict=True)]
-        low, middle, high = statistics.quantiles(ratios, n=4)
-        print(f"{label}: {middle:.2f} times ({low:.2f} to {high:.2f})")
-    sizes(prepared, run)
+    options = parser(__doc__.splitlines()[0]).parse_args()
+    with opened(options) as (prepared, run):
+        steppers = {REFERENCE: stepper(prepared, run, None)}
+        steppers |= {label: stepper(prepared, run, keys) for label, keys in KEYS.items()}
+        seconds = measure(steppers, run.group, options.rounds)
+        plain = seconds[REFERENCE]
+        precision = "bf16" if steppers[REFERENCE].inputs.bf16 else "fp32"
+        print(
+            f"{options.group}, {precision}: {1000 * statistics.median(plain):.0f} ms without SMART"
+        )
+        for label in KEYS:
+            ratios = [a / b for a, b in zip(seconds[label], plain, strict=True)]
+            low, middle, high = statistics.quantiles(ratios, n=4)
+            print(f"{label}: {middle:.2f} times ({low:.2f} to {high:.2f})")
+        sizes(prepared, run)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 
 import pytest
 
@@ -38,6 +39,10 @@ def test_a_study_runs_once_and_is_due_again_for_the_right_reasons(project):
 
     again = project.snakemake("-n")
     assert "Nothing to be done" in again.stdout + again.stderr
+
+    packed = project.snakemake("--report", "report.zip")
+    assert packed.returncode == 0, packed.stderr
+    assert zipfile.is_zipfile(project.folder / "report.zip")
 
     append(project.package / "figures" / "style.py", "\n# plotting only\nPLOTTING = 1\n")
     assert due(project.snakemake("-n").stdout) == {"all", "figures", "report"}

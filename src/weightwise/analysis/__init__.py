@@ -1,1 +1,1 @@
-"""Statistics of a study: tables in, tables out (SPEC section 8). Imports no torch."""
+"""Statistics of a study: tables in, tables out. Imports no torch."""

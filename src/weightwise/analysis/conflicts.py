@@ -19,7 +19,7 @@ def recorded_steps(gramians: pd.DataFrame) -> np.ndarray:
 
 
 def conflicts_of_run(gramians: pd.DataFrame, total: int) -> pd.DataFrame:
-    """The columns of `tables.Conflicts` from `block` on, of one run (SPEC section 8, Conflict).
+    """The columns of `tables.Conflicts` from `block` on, of one run.
 
     cos(g_i, g_j) = G_ij / sqrt(G_ii G_jj) in every recorded step, then the mean over the steps of
     a bin; a step in which either gradient is zero, or was not seen because its weight is zero,

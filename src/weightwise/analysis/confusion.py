@@ -1,4 +1,4 @@
-"""Confusion matrices of class tasks (SPEC section 8; pairing, section 6.2)."""
+"""Confusion matrices of class tasks (pairing, section 6.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The errors that a model is surest of (SPEC section 8; the mlm paper, section 5, table 1)."""
+"""The errors that a model is surest of (the mlm paper, section 5, table 1)."""
 
 from __future__ import annotations
 

@@ -35,9 +35,9 @@ def text_or_none(value: object) -> str | None:
 def arm_alpha(task: str, group: str, alpha: str | None) -> str | None:
     """The weight by which the whole run is named (`grid.Arm.alpha`).
 
-    For a pair that is the weight of the FIRST task, while tables hold each task's own weight
-    (SPEC section 4): the own weight 0.6 of PAR in SEN+PAR is the run 0.4. For larger groupings
-    all weights joined by commas name the run, and a single own weight names none: None.
+    For a pair that is the weight of the FIRST task, while tables hold each task's own weight: the
+    own weight 0.6 of PAR in SEN+PAR is the run 0.4. For larger groupings all weights joined by
+    commas name the run, and a single own weight names none: None.
     """
     tasks = tasks_of(group)
     if alpha is None:

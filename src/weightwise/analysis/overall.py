@@ -1,4 +1,4 @@
-"""Overall score of the tasks of a grouping, both ways (SPEC section 8, Overall score)."""
+"""Overall score of the tasks of a grouping, both ways."""
 
 from __future__ import annotations
 

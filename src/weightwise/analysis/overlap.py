@@ -1,4 +1,4 @@
-"""How the words that two texts share go with labels and predictions (SPEC section 8).
+"""How the words that two texts share go with labels and predictions.
 
 The mlm paper (section 5, table 1) shows three wrongly predicted paraphrases and reads them as a
 focus on shared words. Whether that holds for a whole split is what this table can show.

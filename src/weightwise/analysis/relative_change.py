@@ -1,4 +1,4 @@
-"""Relative change of every score to its own baseline (SPEC section 8; pairing, section 5)."""
+"""Relative change of every score to its own baseline (pairing, section 5)."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ class EncoderConfig(Strict):
     """The shared encoder ("trunk")."""
 
     source: Annotated[EncoderSource, Aside("the checksums of its files count")]
-    """Where the checkpoint comes from."""
+    """Where the checkpoint comes from. It must be a BERT: `model_type: bert` in config.json."""
     layers: Annotated[int, Field(ge=1)] | tuple[Annotated[int, Field(ge=0)], ...] | None = None
     """Layers of the checkpoint to keep: the first so many, or a list of layer numbers from 0, such
     as [0, 3, 5] (the last layer is what a sentence encoder was trained to read). Null: all."""

@@ -1,4 +1,4 @@
-"""Change of a task over the weights of three tasks: a triangle instead of a curve (SPEC 8)."""
+"""Change of a task over the weights of three tasks: a triangle instead of a curve."""
 
 from __future__ import annotations
 

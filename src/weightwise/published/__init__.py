@@ -1,4 +1,4 @@
-"""The published tables of the five source papers, transcribed as data (SPEC, top)."""
+"""The published tables of the five source papers, transcribed as data."""
 
 from __future__ import annotations
 

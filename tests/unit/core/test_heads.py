@@ -39,7 +39,7 @@ def test_layers_of_each_kind():
 
 @pytest.mark.parametrize("kind", HEADS)
 def test_heads_are_the_papers_formulas(kind):
-    """SPEC section 2 in double precision: which linear layers there are, their sizes, what is
+    """The heads in double precision: which linear layers there are, their sizes, what is
     between them."""
     head, x = make_head(kind, outputs=3), states()
     tensors = {n: p.detach().double().numpy() for n, p in head.named_parameters()}

@@ -1,4 +1,4 @@
-"""SimCSE: the loss as SPEC writes it, alignment and uniformity, the triples, what it learns."""
+"""SimCSE: its loss as printed, alignment and uniformity, the triples, what it learns."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 def plain_loss(h, positive, negative, temperature: float) -> float:
-    """The formula of SPEC section 6 in double precision; `negative` holds None where there is
+    """The formula of docs/methods.md in double precision; `negative` holds None where there is
     none."""
     total = 0.0
     for i in range(len(h)):
