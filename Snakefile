@@ -25,8 +25,11 @@ if workflow.is_main_process:
 shell.prefix(STUDY.shell_prefix)
 
 
-# What a training, of a stage or of a run, asks of a machine.
-RESOURCES = STUDY.training_resources(workflow.resource_settings.default_resources)
+def asked_of_a_machine(threads):
+    """The resources of a training, of a stage or of a run, that uses so many CPUs."""
+    return STUDY.training_resources(
+        workflow.resource_settings.default_resources, threads
+    )
 
 
 include: "workflow/rules/data.smk"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,9 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from weightwise import __version__
+from weightwise import __version__, faults
 from weightwise.config import load_study
-from weightwise.errors import UserError
 from weightwise.layout import Layout
 
 # Modules that cost seconds to import are imported where they are used: `weightwise plan` is quick.
@@ -23,7 +24,6 @@ from weightwise.layout import Layout
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Which tasks to fine-tune together, how to weight them, and whether the gain is real.",
 )
 console = Console(stderr=True, highlight=False)
 
@@ -347,13 +347,33 @@ def version() -> None:
     print(__version__)
 
 
+@app.callback()
+def options(
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", help="Show the traceback of an error, anywhere on the line."),
+    ] = False,
+) -> None:
+    """Which tasks to fine-tune together, how to weight them, and whether the gain is real."""
+    if debug:
+        os.environ[faults.DEBUG_VARIABLE] = "1"
+
+
 def main() -> None:
-    """Entry point: what a user can mend is one line without a traceback."""
-    try:
-        app()
-    except UserError as error:
-        console.print(f"error: {error}", style="red", markup=False)
-        sys.exit(2)
+    """Entry point: an error is one paragraph, see `weightwise.faults`."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without Unicode shows a question mark for what it lacks.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    words = sys.argv[1:]
+    if "--debug" in words:
+        words.remove("--debug")
+        os.environ[faults.DEBUG_VARIABLE] = "1"
+    sys.exit(faults.guarded(lambda: app(words), _say_error))
+
+
+def _say_error(text: str) -> None:
+    console.print(f"error: {text}", style="red", markup=False)
 
 
 if __name__ == "__main__":
