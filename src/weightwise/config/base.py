@@ -24,6 +24,13 @@ class Strict(BaseModel):
     def _refuse_unknown_keys(cls, data: Any) -> Any:
         if isinstance(data, dict):
             for key in data:
+                if not isinstance(key, str):
+                    raise PydanticCustomError(
+                        "unknown_key",
+                        "the key {key} is no text; put it in quotes (YAML reads yes, no, on and "
+                        "off as truth values, digits as numbers)",
+                        {"key": repr(key)},
+                    )
                 if key not in cls.model_fields:
                     raise PydanticCustomError(
                         "unknown_key",

@@ -14,6 +14,7 @@ from weightwise.config.base import nearest
 from weightwise.config.combinations import refuse_groupings, refuse_misfits, refuse_repeats
 from weightwise.config.stages import refuse_broken_chains
 from weightwise.config.training import ONE_TASK_A_STEP, TrainingConfig
+from weightwise.config.words import dotted, explain_errors
 
 if TYPE_CHECKING:
     from weightwise.config.study import StudyConfig
@@ -79,9 +80,8 @@ def _variant(
         for place, value in own.items():
             checked[place] = _checked(type(study), place, value)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(filter(None, [place, *map(str, first["loc"])]))
-        reason = first["msg"].removeprefix("Value error, ")
+        path, reason = next(explain_errors(error.errors(), own[place] if place else changes))
+        key = dotted([place, *path] if place else path)
         raise ValueError(f"{where}: {key + ': ' if key else ''}{reason}") from None
     return Variant(
         training,
