@@ -79,22 +79,24 @@ class _Source:
 def _extended(path: Path) -> tuple[dict[str, Any], list[_Source]]:
     """The keys of a file laid over those of the files it extends, and all these, the last first."""
     chain: list[tuple[Path, YamlText]] = []
+    seen: set[Path] = set()
     named: Path | None = path
     while named is not None:
         try:
-            named = named.resolve()
-        except (OSError, RuntimeError, ValueError):
+            file = named.resolve()
+        except (OSError, RuntimeError, ValueError):  # a NUL, or links that go round in a circle
             raise UserError(f"{shown(str(named))}: is no path of a file") from None
-        if any(named == other for other, _ in chain):
+        if file in seen:
             raise UserError(f"{named}: `extends` goes round in a circle")
         if len(chain) == LONGEST_CHAIN:
             raise UserError(f"{named}: `extends` goes through more than {LONGEST_CHAIN} files")
+        seen.add(file)
         text = _read(named)
         chain.append((named, text))
         parent = text.data.get("extends")
         if parent is not None and (not isinstance(parent, str) or not parent.isprintable()):
             raise UserError(f"{named}: extends: {shown(parent)} is no path of a study's file")
-        named = None if parent is None else named.parent / parent
+        named = None if parent is None else file.parent / parent
     data: Any = {}
     for _, text in reversed(chain):
         data = merge(data, text.data)
@@ -118,7 +120,9 @@ def _assign(data: dict[str, Any], assignment: str) -> _Source:
 
 def _explain(path: Path, data: Any, error: ValidationError, sources: list[_Source]) -> str:
     lines = []
-    found = explain_errors(error.errors(include_url=False), data)
+    found = explain_errors(
+        error.errors(include_url=False), data, lambda key: _written(key, sources)
+    )
     for key, words in found:
         where = f"{dotted(key)}: " if key else ""
         lines.append(f"{path}: {where}{words}{_told_place(path, key, sources)}")
@@ -126,21 +130,31 @@ def _explain(path: Path, data: Any, error: ValidationError, sources: list[_Sourc
 
 
 def _told_place(path: Path, key: tuple[Any, ...], sources: list[_Source]) -> str:
-    """The line of a key, in brackets, with what stands there."""
+    """The line of a key, in brackets, and its file if it is not the study's own."""
     if not key:
         return ""
-    found = [(*source.place(key), source) for source in sources]
-    _, place, source = max(found, key=lambda one: one[0])
-    if place is None:
-        return f" ({source.name})" if source.prefix else ""
-    written = place.written or ""
-    there = f": `{written}`" if 0 < len(written) <= 40 and written.isprintable() else ""
-    if place.commented:
-        there = ": a comment begins where the value should stand; put a text with # in quotes"
+    _, place, source = _place(key, sources)
     if source.prefix:
         return f" ({source.name})"
-    file = "" if Path(source.name) == path.resolve() else f"{source.name}, "
+    if place is None:
+        return ""
+    there = ""
+    if place.commented:
+        there = ": a comment begins where the value should stand; put a text with # in quotes"
+    file = "" if source.name == str(path) else f"{source.name}, "
     return f" ({file}line {place.line}{there})"
+
+
+def _place(key: tuple[Any, ...], sources: list[_Source]) -> tuple[int, Place | None, _Source]:
+    """How many parts of a key a source has, where the last of them stands, and in which source: in
+    the last one of those that have most of it."""
+    return max(((*source.place(key), source) for source in sources), key=lambda one: one[0])
+
+
+def _written(key: tuple[Any, ...], sources: list[_Source]) -> str | None:
+    """How the value of a key is written; None where it is no scalar."""
+    parts, place, _ = _place(key, sources)
+    return place.written if place is not None and parts == len(key) else None
 
 
 def _texts(data: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:

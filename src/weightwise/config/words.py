@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic_core import ErrorDetails
@@ -89,12 +89,17 @@ class Located:
         return next((str(part) for part in reversed(self.path) if isinstance(part, str)), "key")
 
 
-def explain_errors(errors: Sequence[ErrorDetails], data: Any) -> Iterator[tuple[tuple, str]]:
+def explain_errors(
+    errors: Sequence[ErrorDetails],
+    data: Any,
+    written: Callable[[tuple], str | None] = lambda path: None,
+) -> Iterator[tuple[tuple, str]]:
     """Every error as the path of the key that it is about, and words with a remedy.
 
     Args:
         errors: what pydantic found (`ValidationError.errors()`).
         data: the plain data that it looked at.
+        written: how a value stands in the file (`no` for false), by its path; None: not known.
     """
     located = [Located(error, data) for error in errors]
     told: dict[tuple[tuple, str], None] = {}
@@ -105,13 +110,17 @@ def explain_errors(errors: Sequence[ErrorDetails], data: Any) -> Iterator[tuple[
         if several:
             value = _at(data, fork)
             fitting = [one for one in chosen if _is_form_of(one.alternative, value)]
-            deeper = [one for one in fitting or chosen if one.error["type"] not in _KINDS]
+            deeper = [
+                one
+                for one in fitting or chosen
+                if one.error["type"] not in _KINDS or len(one.path) > len(fork)
+            ]
             if not deeper:
-                told[fork, _none_of(chosen, value)] = None
+                told[fork, _none_of(chosen, value, written(fork))] = None
                 continue
             chosen = deeper
         for one in chosen:
-            told[one.path, _words(one)] = None
+            told[one.path, _words(one, None if one.of_a_key else written(one.path))] = None
     yield from itertools.islice(told, MOST_SHOWN)
     if len(told) > MOST_SHOWN:
         yield (), f"and {len(told) - MOST_SHOWN} more errors"
@@ -130,7 +139,9 @@ def dotted(path: Iterable[Any]) -> str:
 
 def shown(value: Any, quote: bool = True) -> str:
     """A value on one line, shortened, with escapes for what cannot be printed."""
-    text = repr(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = value.isoformat() if hasattr(value, "isoformat") else repr(value)
     if not quote and isinstance(value, str):
         text = text[1:-1]
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
@@ -165,7 +176,7 @@ def _is_form_of(alternative: str, value: Any) -> bool:
     )
 
 
-def _none_of(errors: Sequence[Located], value: Any) -> str:
+def _none_of(errors: Sequence[Located], value: Any, written: str | None) -> str:
     """Words for a value of none of the kinds that its key may have."""
     forms = []
     for one in errors:
@@ -175,11 +186,11 @@ def _none_of(errors: Sequence[Located], value: Any) -> str:
             forms.append(WANTED[one.error["type"]])
     *others, last = dict.fromkeys(forms)
     wanted = f"{', '.join(others)} or {last}" if others else last
-    hint = _quote_hint(value) if TEXT in forms else ""
+    hint = _quote_hint(value, written) if TEXT in forms else ""
     return f"is {shown(value)}, but must be {wanted}{hint}"
 
 
-def _words(one: Located) -> str:
+def _words(one: Located, written: str | None) -> str:
     """One error in words, without the key."""
     error, value = one.error, one.error["input"]
     kind, context = error["type"], error.get("ctx") or {}
@@ -188,7 +199,7 @@ def _words(one: Located) -> str:
     if kind in ("value_error", "assertion_error", "unknown_key"):
         return error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if one.of_a_key and kind == "string_type":
-        return f"the key {shown(value)} is no text: put it in quotes{_yaml_reads(value)}"
+        return f"the key {shown(value)} is no text{_quote_hint(value, written)}"
     if kind in ("string_pattern_mismatch", "string_too_long", "string_too_short"):
         return _bad_text(kind, context, value)
     if kind == "literal_error":
@@ -206,7 +217,7 @@ def _words(one: Located) -> str:
     if kind == "finite_number":
         return f"is {shown(value)}, but must be a finite number"
     if kind in WANTED:
-        return f"is {_what(value)}, but must be {WANTED[kind]}{_remedy(one, kind, value)}"
+        return f"is {_what(value)}, but must be {WANTED[kind]}{_remedy(one, kind, value, written)}"
     # Whatever pydantic invents next, without its own types.
     words = re.sub(r" or instance of \w+", "", error["msg"]).replace("Input should", "must")
     return f"{words} (it is {shown(value)})"
@@ -222,38 +233,34 @@ def _what(value: Any) -> str:
     return shown(value)
 
 
-def _remedy(one: Located, kind: str, value: Any) -> str:
+def _remedy(one: Located, kind: str, value: Any, written: str | None) -> str:
     wanted = WANTED[kind]
     if wanted == TEXT:
         if isinstance(value, list | tuple) and len(value) == 1:
             return f": leave the brackets out, {one.key}: {shown(value[0], quote=False)}"
-        return _quote_hint(value)
+        return _quote_hint(value, written)
     if wanted == LIST and isinstance(value, str | int | float) and not isinstance(value, bool):
-        return f": write it as a list, {one.key}: [{shown(value, quote=False)}]"
+        name = "" if isinstance(one.path[-1], int) else f"{one.key}: "
+        return f": write it as a list, {name}[{shown(value, quote=False)}]"
     if wanted == KEYS and one.key in ("train", "dev", "test", "source"):
-        return (
-            f": write the keys of a source below it, such as `{one.key}: {{type: file, path: …}}`"
-        )
+        return f": write a source's keys below it, such as `{one.key}: {{type: file, path: …}}`"
     if kind == "int_parsing_size":
         return " of fewer digits"
     return ""
 
 
-def _quote_hint(value: Any) -> str:
+def _quote_hint(value: Any, written: str | None) -> str:
+    """To put a value in quotes, and why it is no text though it looks like one."""
     if value is None or isinstance(value, list | tuple | Mapping):
         return ""
-    return f": put it in quotes{_yaml_reads(value)}"
-
-
-def _yaml_reads(value: Any) -> str:
-    """Why a value is no text though it looks like one."""
+    read = "a date" if hasattr(value, "isoformat") else "a number"
     if isinstance(value, bool):
-        return " (YAML reads yes, no, on, off, true and false as truth values)"
-    if isinstance(value, int | float):
-        return " (YAML reads it as a number)"
-    if isinstance(value, bytes):
-        return ""
-    return " (YAML reads it as a date)" if hasattr(value, "isoformat") else ""
+        read = "true" if value else "false"
+    elif isinstance(value, bytes):
+        read = "binary data"
+    if not written or not written.isprintable() or len(written) > LONGEST_VALUE:
+        return f": put it in quotes, since YAML reads it as {read}"
+    return f': put it in quotes, "{written}", since YAML reads {written} as {read}'
 
 
 def _bad_text(kind: str, context: Mapping, value: Any) -> str:

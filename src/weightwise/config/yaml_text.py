@@ -19,7 +19,7 @@ DEEPEST = 40
 MOST_VALUES = 50_000
 """Keys and values after aliases (`*name`) are replaced by what they stand for."""
 LONGEST_NUMBER = 300
-"""Characters. Python refuses whole numbers of more than 4,300 digits, and 1:59:59 is one to YAML."""
+"""Characters. Python refuses whole numbers of 4,301 digits, and 1:59:59 is one to YAML."""
 
 # What PyYAML says, and what to do about it.
 REMEDIES = (
@@ -129,7 +129,8 @@ class YamlText:
 
     def place(self, location: tuple[Any, ...]) -> tuple[int, Place | None]:
         """How many parts of a location this text has, and where the last of them stands."""
-        node, found, mark = self.root, 0, None
+        node, found = self.root, 0
+        mark = None if node is None or location else node.start_mark
         for part in location:
             pair = _child(node, part)
             if pair is None:
@@ -207,7 +208,7 @@ def _words(error: yaml.YAMLError, text: str) -> str:
     mark = error.problem_mark
     problem = ": ".join(part for part in (error.context, error.problem) if part)
     first = error.context_mark.line if error.context_mark else mark.line
-    lines = text.splitlines()[first : mark.line + 1]
+    lines = text.splitlines()[max(0, first - 3) : mark.line + 1]
     said = f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
     if "flow" in problem and any(COMMENT.search(line) for line in lines):
         return f"{said}; {COMMENT_HINT}"
