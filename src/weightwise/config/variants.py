@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from weightwise.config.study import StudyConfig
 
 DEFAULT_VARIANT = "default"
+MOST_VARIANTS = 1000
+"""Arms times all values of all swept keys."""
 # Keys of the study that an arm can override beside those of training.
 STUDY_KEYS = ("combiners", "groupings", "single_tasks")
 
@@ -42,6 +45,12 @@ def variants(study: StudyConfig) -> dict[str, Variant]:
         ValueError: an override is unknown or does not fit; two variants are one configuration; a
             schedule cannot have a combiner, or a training key names an unknown task.
     """
+    count = math.prod(map(len, study.sweep.values())) * max(1, len(study.arms))
+    if count > MOST_VARIANTS:
+        raise ValueError(
+            f"sweep: {len(study.sweep)} keys (and the arms) make {count:,} variants, and at most "
+            f"{MOST_VARIANTS:,} are possible; sweep fewer keys, or list the wanted ones in `arms`"
+        )
     found: dict[str, Variant] = {}
     for arm, overrides in (study.arms or {"": {}}).items():
         for swept in _swept(study.sweep):
