@@ -7,6 +7,7 @@ import json
 import math
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -287,16 +288,24 @@ def analyse(
     confidence: Annotated[float, typer.Option(min=0.51, max=0.999)] = 0.95,
     power: Annotated[float, typer.Option(min=0.51, max=0.999)] = 0.8,
 ) -> None:
-    """The whole analysis of any table of scores, no training needed."""
+    """The whole analysis of any table of scores, no training needed (docs/analyse.md).
+
+    A row is the score of a task in a run. Columns: task; metric (accuracy or pearson); group
+    (tasks trained together, joined by +); combiner (baseline: the task alone); alpha (the task's
+    own weight, or empty); score (a fraction). If there are: seed, variant, split (dev or test),
+    epoch, run, alias_of.
+    """
     from weightwise.analysis.run import analyse as run_analysis
     from weightwise.analysis.scores import read_scores
     from weightwise.config.report import ReportConfig
     from weightwise.figures import build_figures
     from weightwise.report import build_report
+    from weightwise.tables import write_csv
 
+    warnings.showwarning = _say_warning
     found = run_analysis(read_scores(scores), out / "tables", None, None, confidence, power)
     for name, table in found.items():
-        table.to_csv(out / "tables" / f"{name}.csv", index=False)
+        write_csv(table, out / "tables" / f"{name}.csv")
     told = ReportConfig(confidence=confidence, power=power)
     build_figures(out / "tables", out / "figures", report=told)
     page = build_report(out / "tables", out / "figures", out / "index.html", report=told)
@@ -326,6 +335,11 @@ def analyse(
         best.add_row(*map(escape, cells), _number(change, "+.2f"), row.judged, row.verdict)
     shown.print(fits, best)
     shown.print(f"report: {page}", markup=False)
+
+
+def _say_warning(message: Warning | str, *_: object) -> None:
+    """What the user should know, without the place in our code."""
+    console.print(f"warning: {message}", style="yellow", markup=False)
 
 
 def _number(value: float, form: str) -> str:

@@ -114,14 +114,14 @@ def test_files_that_are_not_tables(tmp_path):
     for name in ("a.csv", "a.parquet"):
         with pytest.raises(UserError, match="cannot be read"):
             read_scores(tmp_path / name)
-    with pytest.raises(UserError, match="column 'task' is missing"):
+    with pytest.raises(UserError, match="columns 'task', 'metric', .* are missing"):
         read_scores(tmp_path / "empty.csv")
     assert "holds no rows" in refused(tmp_path)
 
 
 def test_missing_column_names_the_nearest(tmp_path):
     message = refused(tmp_path, BASE, header=HEADER.replace("score", "scores"))
-    assert "column 'score' is missing; did you mean 'scores'?" in message
+    assert "column 'score' is missing; 'scores' may be 'score'; a table of scores has" in message
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,8 @@ def test_missing_column_names_the_nearest(tmp_path):
         ("SEN,accuracy,SEN,baseline,,inf", "is not a number"),
         ("SEN,accuracy,SEN,baseline,,0_5", "is not a number"),
         ("SEN,f1,SEN,baseline,,0.5", "metric 'f1' is unknown"),
-        ("SEN,accurcy,SEN,baseline,,0.5", "did you mean 'accuracy'?"),
+        ("SEN,spearman,SEN,baseline,,0.5", "'spearman' is unknown; known: accuracy, pearson"),
+        ("SEN,Accuracy,SEN,baseline,,0.5", "'Accuracy' is unknown; write 'accuracy'"),
         ("SEN,accuracy,SEN+PAR,baseline,,0.5", "is the task alone"),
         ("SEN,accuracy,SEN,baseline,0.4,0.5", "a baseline has no alpha"),
         ("PAR,accuracy,SEN+SIM,addition,,0.5", "group 'SEN+SIM' does not hold the task 'PAR'"),
