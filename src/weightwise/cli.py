@@ -334,12 +334,14 @@ def analyse(
         change = row.test_change if row.judged == "test" else row.dev_change
         best.add_row(*map(escape, cells), _number(change, "+.2f"), row.judged, row.verdict)
     shown.print(fits, best)
+    for reason, count in found["arms"]["undefined"].value_counts().items():
+        shown.print(f"not comparable, {count} arms: {faults.printable(reason)}", markup=False)
     shown.print(f"report: {page}", markup=False)
 
 
 def _say_warning(message: Warning | str, *_: object) -> None:
     """What the user should know, without the place in our code."""
-    console.print(f"warning: {message}", style="yellow", markup=False)
+    console.print(f"warning: {faults.printable(str(message))}", style="yellow", markup=False)
 
 
 def _number(value: float, form: str) -> str:

@@ -20,8 +20,8 @@ def relative_changes(scores: pd.DataFrame) -> pd.DataFrame:
     change = 100 * (score / baseline - 1), per cent; the baseline is the task alone in the same
     variant, split and SEED. Where there is no change, `undefined` says why: no score, no
     baseline, a baseline of zero, nearly zero or not a number, or one below zero (a negative
-    Pearson r: the quotient would call a better score a loss). A group that is not a list of tasks (`best` in a
-    leaderboard) is not compared with anything.
+    Pearson r: the quotient would call a better score a loss). A group that is not a list of tasks
+    (`best` in a leaderboard) is not compared with anything.
 
     Raises:
         UserError: a cell stands twice.
