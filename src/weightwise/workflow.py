@@ -210,13 +210,13 @@ class WorkflowStudy:
             SystemExit: this folder, or one of the study's, cannot be written.
         """
         try:
-            refuse_unwritable([self.layout.results, self.layout.reports])
             # Snakemake writes .snakemake here, also in a dry run.
             refuse_unwritable(
                 [Path()],
                 "Snakemake keeps its notes here; start it in a folder of your own, with "
                 "`--snakefile` and the path of this one",
             )
+            refuse_unwritable([self.layout.results, self.layout.reports])
         except UserError as error:
             raise SystemExit(f"error: {error}") from None
         if not self.partial and not {"-n", "--dry-run", "--dryrun", "--unlock"} & set(sys.argv):
