@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from weightwise.config.words import shown
 from weightwise.errors import nearest
 
 # Names travel into paths, wildcards and HTML ids, so only what is safe in all three.
@@ -29,7 +30,7 @@ class Strict(BaseModel):
                         "unknown_key",
                         "the key {key} is no text; put it in quotes (YAML reads yes, no, on and "
                         "off as truth values, digits as numbers)",
-                        {"key": repr(key)},
+                        {"key": shown(key)},
                     )
                 if key not in cls.model_fields:
                     raise PydanticCustomError(

@@ -44,7 +44,8 @@ def exact_decimal(value: Any) -> str:
         raise ValueError(f"alpha {shown(value)} is not a number") from None
     if not (number.is_finite() and 0 <= number <= 1):
         raise ValueError(f"alpha {shown(value, quote=False)} is outside [0, 1]")
-    if number and number.normalize().as_tuple().exponent < -MOST_DECIMALS:
+    small = number and number.adjusted() < -MOST_DECIMALS  # normalised, it would become zero
+    if small or number.normalize().as_tuple().exponent < -MOST_DECIMALS:
         raise ValueError(
             f"alpha {shown(value, quote=False)} has more than {MOST_DECIMALS} decimals"
         )
