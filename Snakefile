@@ -8,7 +8,8 @@
 # Which study: `snakemake` takes config.yaml, `snakemake --configfile workflow/studies/NAME.yaml`
 # another one; `--config set='["seeds=[1]", "training.epochs=2"]'` overrides keys.
 # Where: here, or as Slurm jobs by `snakemake --profile slurm` (docs/slurm.md).
-# Targets: `all` (the report), `trained` (all runs), `prepared` (the data).
+# Targets: `all` (the report), `trained` (all runs), `prepared` (the data). They stand before the
+# options: `snakemake trained --configfile FILE`. Behind --configfile Snakemake takes them for files.
 
 from snakemake.utils import min_version
 

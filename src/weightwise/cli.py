@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -85,6 +86,12 @@ def plan(
         f"Training still to do: about {duration(estimate.seconds)} of one core ({estimate.basis})."
     )
     _print_sight(study, layout, out)
+    file = "" if config == DEFAULT_STUDY else f" --configfile {shlex.quote(str(config))}"
+    out.print(
+        f"Start it: snakemake{file}; a target stands first: snakemake trained{file}",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _print_sight(study, layout: Layout, out: Console) -> None:
