@@ -61,6 +61,8 @@ def test_resources_gpu_limits_the_trainings_at_work(small):
     assert most == 1
 
 
+# Named, so that the plugin does not ask for the cluster's default.
+PARTITION = ("--default-resources", "slurm_partition=main", "mem_mb=1000", "runtime=10")
 ASK = """#!/bin/sh
 echo "$@" >> {asked}
 case "$*" in *--test-only*) exit 0 ;; *) echo "sbatch: error: no more today" >&2; exit 1 ;; esac
@@ -79,7 +81,7 @@ def test_slurm_is_asked_for_the_cpus_of_the_study(small, runs_per_job, cpus):
         (commands / name).write_text(script)
         (commands / name).chmod(0o755)
     small.environment["PATH"] = f"{commands}:{os.environ['PATH']}"
-    done = small.snakemake("trained", "--profile", "slurm", "--retries", "0")
+    done = small.snakemake("trained", "--profile", "slurm", "--retries", "0", *PARTITION)
     assert done.returncode != 0
     lines = asked.read_text().splitlines()
     assert [line for line in lines if "--test-only" in line]
