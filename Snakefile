@@ -8,7 +8,8 @@
 # Which study: `snakemake` takes config.yaml, `snakemake --configfile workflow/studies/NAME.yaml`
 # another one; `--config set='["seeds=[1]", "training.epochs=2"]'` overrides keys.
 # Where: here, or as Slurm jobs by `snakemake --profile slurm` (docs/slurm.md).
-# Targets: `all` (the report), `trained` (all runs), `prepared` (the data).
+# Targets: `all` (the report), `trained` (all runs), `prepared` (the data). They stand before the
+# options: `snakemake trained --configfile FILE`. Behind --configfile Snakemake takes them for files.
 
 from snakemake.utils import min_version
 
@@ -25,8 +26,11 @@ if workflow.is_main_process:
 shell.prefix(STUDY.shell_prefix)
 
 
-# What a training, of a stage or of a run, asks of a machine.
-RESOURCES = STUDY.training_resources(workflow.resource_settings.default_resources)
+def asked_of_a_machine(threads):
+    """The resources of a training, of a stage or of a run, that uses so many CPUs."""
+    return STUDY.training_resources(
+        workflow.resource_settings.default_resources, threads
+    )
 
 
 include: "workflow/rules/data.smk"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import os
+import shlex
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,9 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from weightwise import __version__
+from weightwise import __version__, faults
 from weightwise.config import load_study
-from weightwise.errors import UserError
 from weightwise.layout import Layout
 
 # Modules that cost seconds to import are imported where they are used: `weightwise plan` is quick.
@@ -23,7 +26,6 @@ from weightwise.layout import Layout
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Which tasks to fine-tune together, how to weight them, and whether the gain is real.",
 )
 console = Console(stderr=True, highlight=False)
 
@@ -84,6 +86,12 @@ def plan(
         f"Training still to do: about {duration(estimate.seconds)} of one core ({estimate.basis})."
     )
     _print_sight(study, layout, out)
+    file = "" if config == DEFAULT_STUDY else f" --configfile {shlex.quote(str(config))}"
+    out.print(
+        f"Start it: snakemake{file}; a target stands first: snakemake trained{file}",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _print_sight(study, layout: Layout, out: Console) -> None:
@@ -287,16 +295,24 @@ def analyse(
     confidence: Annotated[float, typer.Option(min=0.51, max=0.999)] = 0.95,
     power: Annotated[float, typer.Option(min=0.51, max=0.999)] = 0.8,
 ) -> None:
-    """The whole analysis of any table of scores, no training needed."""
+    """The whole analysis of any table of scores, no training needed (docs/analyse.md).
+
+    A row is the score of a task in a run. Columns: task; metric (accuracy or pearson); group
+    (tasks trained together, joined by +); combiner (baseline: the task alone); alpha (the task's
+    own weight, or empty); score (a fraction). If there are: seed, variant, split (dev or test),
+    epoch, run, alias_of.
+    """
     from weightwise.analysis.run import analyse as run_analysis
     from weightwise.analysis.scores import read_scores
     from weightwise.config.report import ReportConfig
     from weightwise.figures import build_figures
     from weightwise.report import build_report
+    from weightwise.tables import write_csv
 
+    warnings.showwarning = _say_warning
     found = run_analysis(read_scores(scores), out / "tables", None, None, confidence, power)
     for name, table in found.items():
-        table.to_csv(out / "tables" / f"{name}.csv", index=False)
+        write_csv(table, out / "tables" / f"{name}.csv")
     told = ReportConfig(confidence=confidence, power=power)
     build_figures(out / "tables", out / "figures", report=told)
     page = build_report(out / "tables", out / "figures", out / "index.html", report=told)
@@ -325,7 +341,14 @@ def analyse(
         change = row.test_change if row.judged == "test" else row.dev_change
         best.add_row(*map(escape, cells), _number(change, "+.2f"), row.judged, row.verdict)
     shown.print(fits, best)
+    for reason, count in found["arms"]["undefined"].value_counts().items():
+        shown.print(f"not comparable, {count} arms: {faults.printable(reason)}", markup=False)
     shown.print(f"report: {page}", markup=False)
+
+
+def _say_warning(message: Warning | str, *_: object) -> None:
+    """What the user should know, without the place in our code."""
+    console.print(f"warning: {faults.printable(str(message))}", style="yellow", markup=False)
 
 
 def _number(value: float, form: str) -> str:
@@ -347,13 +370,33 @@ def version() -> None:
     print(__version__)
 
 
+@app.callback()
+def options(
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", help="Show the traceback of an error, anywhere on the line."),
+    ] = False,
+) -> None:
+    """Which tasks to fine-tune together, how to weight them, and whether the gain is real."""
+    if debug:
+        os.environ[faults.DEBUG_VARIABLE] = "1"
+
+
 def main() -> None:
-    """Entry point: what a user can mend is one line without a traceback."""
-    try:
-        app()
-    except UserError as error:
-        console.print(f"error: {error}", style="red", markup=False)
-        sys.exit(2)
+    """Entry point: an error is one paragraph, see `weightwise.faults`."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without Unicode shows a question mark for what it lacks.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    words = sys.argv[1:]
+    if "--debug" in words:
+        words.remove("--debug")
+        os.environ[faults.DEBUG_VARIABLE] = "1"
+    sys.exit(faults.guarded(lambda: app(words), _say_error))
+
+
+def _say_error(text: str) -> None:
+    console.print(f"error: {text}", style="red", markup=False)
 
 
 if __name__ == "__main__":

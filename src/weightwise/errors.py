@@ -21,6 +21,7 @@ class Diverged(Exception):
 def nearest(word: str, known: Iterable[str]) -> str:
     """`did you mean 'x'?` for the closest known word, or the whole list where none is close."""
     known = sorted(known)
+    word = word[:100]  # to compare texts takes the square of their length
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     if close:
         return f"did you mean '{close[0]}'?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -20,6 +21,12 @@ from weightwise.identity.run import head_only_tasks, run_definition
 from weightwise.identity.versions import versions
 from weightwise.stages.definition import stage_definition
 
+MOST_CELLS = 200_000
+"""Cells of a study: tens of years of one core even for small runs."""
+MOST_GROUPS = 10_000
+"""Groupings of a study."""
+MOST_WEIGHTS = 10_000
+"""Weights of one grouping under one combiner."""
 SMALL_EPSILON = 1e-8
 """Largest epsilon of AdamW beside which the scale of the gradients is taken to cancel."""
 
@@ -125,6 +132,12 @@ class Grid:
             return tuple(sorted(dict.fromkeys([*singles, *ordered]), key=lambda g: len(g) > 1))
         largest = 2 if chosen == "pairs" else chosen.up_to
         sizes = range(1 if alone else 2, min(largest, len(tasks)) + 1)
+        count = sum(math.comb(len(tasks), size) for size in sizes)
+        if count > MOST_GROUPS:
+            raise UserError(
+                f"groupings: {len(tasks)} tasks make {count:,} groupings of up to {largest}, and "
+                f"at most {MOST_GROUPS:,} are possible; lessen `up_to`, or list the wanted ones"
+            )
         return tuple(g for size in sizes for g in itertools.combinations(tasks, size))
 
     def arms(self, group: tuple[str, ...], variant: str) -> tuple[Arm, ...]:
@@ -149,10 +162,17 @@ class Grid:
                 f"simplex_step: {self.study.simplex_step} leaves no weights above zero for a "
                 f"grouping of {size} tasks; choose a smaller step, such as 0.1"
             )
+        count = math.comb(units - 1, size - 1)
+        if count > MOST_WEIGHTS:
+            raise UserError(
+                f"simplex_step: {self.study.simplex_step} makes {count:,} arms of a grouping of "
+                f"{size} tasks, and at most {MOST_WEIGHTS:,} are possible; choose a larger step"
+            )
+        # Where the units are cut in `size` parts, in the parts' own order.
+        cuts = itertools.combinations(range(1, units), size - 1)
         return [
-            ",".join(plain(step * part) for part in parts)
-            for parts in itertools.product(range(1, units), repeat=size)
-            if sum(parts) == units
+            ",".join(plain(step * (b - a)) for a, b in itertools.pairwise((0, *cut, units)))
+            for cut in cuts
         ]
 
     def runs_as(self, cell: Cell) -> Cell:
@@ -169,7 +189,22 @@ class Grid:
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
-        """Every cell, seed by seed, so that the first complete picture comes early."""
+        """Every cell, seed by seed, so that the first complete picture comes early.
+
+        Raises:
+            UserError: there are more than `MOST_CELLS`, or a grouping cannot have an arm.
+        """
+        count = len(self.study.seeds) * sum(
+            len(self.arms(group, variant))
+            for variant in self.variants
+            for group in self.groups_of(variant)
+        )
+        if count > MOST_CELLS:
+            raise UserError(
+                f"study '{self.study.name}' has {count:,} cells (groupings x arms x variants x "
+                f"seeds), and at most {MOST_CELLS:,} are possible; lessen `groupings`, `alphas`, "
+                "`sweep` or `seeds`"
+            )
         return tuple(
             Cell(group, arm, variant, seed)
             for seed in self.study.seeds

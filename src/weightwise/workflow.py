@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from weightwise import invocation
+from weightwise import faults, invocation
 from weightwise.code import PACKAGE, training_modules
 from weightwise.config import StudyConfig, load_study
 from weightwise.config.load import read_study_file
@@ -19,6 +19,7 @@ from weightwise.config.sources import EncoderDirectory, FileSource
 from weightwise.data.encoder_source import FILES
 from weightwise.errors import UserError
 from weightwise.figures import KINDS
+from weightwise.folders import refuse_full, refuse_unwritable
 from weightwise.grid import Grid, digest
 from weightwise.layout import Layout
 from weightwise.stages.definition import texts_definition
@@ -128,18 +129,25 @@ class WorkflowStudy:
         it is in their fingerprint."""
         return training_modules()
 
-    def training_resources(self, defaults: Mapping | None) -> dict[str, int]:
+    def training_resources(self, defaults: Mapping | None, threads: int) -> dict[str, int]:
         """Snakemake's resources of a training.
 
         One GPU, so that `--resources gpu=2` lets two train at a time; none where the study says
-        `device: cpu`. What default-resources (of a profile) say about GPUs stands: Snakemake would
-        let a rule's own word win, and rules of packs have no name that set-resources could use.
+        `device: cpu`. The CPUs are asked for by `cpus_per_task`, which Slurm gets as it is:
+        Snakemake cuts `threads` to the cores of the machine where the command was typed, also where
+        that is a login node. What default-resources (of a profile) say about either stands:
+        Snakemake would let a rule's own word win, and rules of packs have no name that
+        set-resources could use.
 
-        Args: `defaults` are the default-resources of this invocation, if any.
+        Args:
+            defaults: the default-resources of this invocation, if any.
+            threads: the CPUs that the training uses, at least 1.
         """
+        given = set(defaults or {})
+        resources = {} if "cpus_per_task" in given else {"cpus_per_task": threads}
         if self.config.training.device == "cpu":
-            return {"gpu": 0}
-        return {} if "gpu" in (defaults or {}) else {"gpu": 1}
+            return resources | {"gpu": 0}
+        return resources if "gpu" in given else resources | {"gpu": 1}
 
     def modules(self, *patterns: str) -> list[Path]:
         """Source files of the package by pattern."""
@@ -195,7 +203,22 @@ class WorkflowStudy:
         return digest([self.config.report.model_dump(mode="json"), titles])[:16]
 
     def let_go_on(self) -> None:
-        """Remove the lock that a killed Snakemake left on the study, or say what to do."""
+        """Refuse folders that cannot be written, in one line before Snakemake does in twenty, and
+        remove the lock that a killed Snakemake left on the study, or say what to do.
+
+        Raises:
+            SystemExit: this folder, or one of the study's, cannot be written.
+        """
+        try:
+            # Snakemake writes .snakemake here, also in a dry run.
+            refuse_unwritable(
+                [Path()],
+                "Snakemake keeps its notes here; start it in a folder of your own, with "
+                "`--snakefile` and the path of this one",
+            )
+            refuse_unwritable([self.layout.results, self.layout.reports])
+        except UserError as error:
+            raise SystemExit(f"error: {error}") from None
         if not self.partial and not {"-n", "--dry-run", "--dryrun", "--unlock"} & set(sys.argv):
             invocation.remove_stale_lock(self.layout)
 
@@ -206,7 +229,7 @@ class WorkflowStudy:
         Args: Snakemake's workflow, about to start its first job.
 
         Raises:
-            SystemExit: Slurm would refuse the jobs; it says so in one line.
+            SystemExit: the disk is full, or Slurm would refuse the jobs; it says so in one line.
         """
         if self.partial:
             return
@@ -223,6 +246,7 @@ class WorkflowStudy:
             getattr(executor, "run_uuid", None),
         )
         try:
+            refuse_full(self.layout.results)
             before_the_first_job(workflow)
         except UserError as error:
             invocation.end(self.layout, str(error))
@@ -302,7 +326,10 @@ def open_study(config: Mapping, configfiles: Sequence[str | Path]) -> WorkflowSt
     try:
         files = [Path(file) for file in configfiles]
         if len(files) > 1:
-            raise UserError("give one --configfile; a study may name another one in `extends`")
+            raise UserError(
+                "give one --configfile (a study may name another one in `extends`), and a target "
+                "before it: `snakemake TARGET --configfile FILE`"
+            )
         inside = read_study_file(files[0]) if files else {}
         # Snakemake has laid --config over the file; what differs from the file was typed.
         options = {k: v for k, v in config.items() if k not in inside or inside[k] != v}
@@ -317,5 +344,6 @@ def open_study(config: Mapping, configfiles: Sequence[str | Path]) -> WorkflowSt
         if isinstance(overrides, str):
             overrides = [overrides]
         return WorkflowStudy(file, [str(one) for one in overrides], options)
-    except UserError as error:
-        raise SystemExit(f"error: {error}") from None
+    except Exception as error:
+        faults.show_traceback(error)
+        raise SystemExit(f"error: {faults.explain(error)}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 
@@ -58,3 +59,33 @@ def test_resources_gpu_limits_the_trainings_at_work(small):
     assert process.returncode == 0, small.said
     assert len(small.records()) == 3
     assert most == 1
+
+
+# Named, so that the plugin does not ask for the cluster's default.
+PARTITION = ("--default-resources", "slurm_partition=main", "mem_mb=1000", "runtime=10")
+ASK = """#!/bin/sh
+echo "$@" >> {asked}
+case "$*" in *--test-only*) exit 0 ;; *) echo "sbatch: error: no more today" >&2; exit 1 ;; esac
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("runs_per_job", "cpus"), [(1, 8), (3, 24)])
+def test_slurm_is_asked_for_the_cpus_of_the_study(small, runs_per_job, cpus):
+    """Whatever the machine has where the command was typed: here Snakemake may use two cores."""
+    small.write(threads=8, runs_per_job=runs_per_job, runs_side_by_side=runs_per_job)
+    commands = small.folder / "commands"
+    commands.mkdir()
+    asked = small.folder / "asked"
+    for name, script in (("sbatch", ASK.format(asked=asked)), ("sacct", "#!/bin/sh\nexit 0\n")):
+        (commands / name).write_text(script)
+        (commands / name).chmod(0o755)
+    small.environment["PATH"] = f"{commands}:{os.environ['PATH']}"
+    done = small.snakemake("trained", "--profile", "slurm", "--retries", "0", *PARTITION)
+    assert done.returncode != 0
+    lines = asked.read_text().splitlines()
+    assert [line for line in lines if "--test-only" in line]
+    assert [line for line in lines if "--test-only" not in line]
+    for line in lines:
+        found = re.findall(r"--cpus-per-task[= ](\d+)", line)
+        assert found == [str(cpus)], line

@@ -20,7 +20,7 @@ rule stage:
         fingerprint="[0-9a-f]+",
     threads: STUDY.config.threads
     resources:
-        **RESOURCES,
+        **asked_of_a_machine(STUDY.config.threads),
     params:
         study=lambda wildcards, output: STUDY.arguments,
     message:

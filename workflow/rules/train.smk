@@ -33,7 +33,7 @@ if STUDY.config.runs_per_job == 1:
             fingerprint="[0-9a-f]+",
         threads: STUDY.config.threads
         resources:
-            **RESOURCES,
+            **asked_of_a_machine(STUDY.config.threads),
         params:
             study=lambda wildcards, output: STUDY.arguments,
             side_by_side=lambda wildcards, output: 1,
@@ -66,7 +66,10 @@ else:
             priority: len(STUDY.packs) - number
             threads: STUDY.config.threads * min(STUDY.config.runs_side_by_side, len(pack))
             resources:
-                **RESOURCES,
+                **asked_of_a_machine(
+                    STUDY.config.threads
+                    * min(STUDY.config.runs_side_by_side, len(pack))
+                ),
             params:
                 study=lambda wildcards, output: STUDY.arguments,
                 # By a function of the output: how runs are packed makes nothing due.

@@ -9,6 +9,8 @@ from weightwise.errors import UserError
 from weightwise.tables import Changes, check
 
 KEYS = ["variant", "split", "task", "seed"]
+SMALLEST_BASELINE = 1e-6
+"""Of a smaller one changes are in the millions of per cent, and beyond what a float holds."""
 CELL = ["task", "group", "combiner", "alpha", "variant", "seed", "split"]
 
 
@@ -17,9 +19,9 @@ def relative_changes(scores: pd.DataFrame) -> pd.DataFrame:
 
     change = 100 * (score / baseline - 1), per cent; the baseline is the task alone in the same
     variant, split and SEED. Where there is no change, `undefined` says why: no score, no
-    baseline, a baseline of zero or not a number, or one below zero (a negative Pearson r: the
-    quotient would call a better score a loss). A group that is not a list of tasks (`best` in a
-    leaderboard) is not compared with anything.
+    baseline, a baseline of zero, nearly zero or not a number, or one below zero (a negative
+    Pearson r: the quotient would call a better score a loss). A group that is not a list of tasks
+    (`best` in a leaderboard) is not compared with anything.
 
     Raises:
         UserError: a cell stands twice.
@@ -54,6 +56,8 @@ def _reason(row, has_baseline: bool) -> str | None:
         return "baseline is not a number"
     if row.baseline == 0:
         return "baseline is zero"
+    if 0 < row.baseline < SMALLEST_BASELINE:
+        return f"baseline is {row.baseline:.0e}, too near zero for a relative change"
     if row.baseline < 0:
         return "baseline is below zero: a relative change would mislead"
     return None

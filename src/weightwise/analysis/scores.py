@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
+import unicodedata
 import warnings
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
-import pyarrow
-import pyarrow.parquet
 
 from weightwise.analysis.labels import BASELINE, arm_label, tasks_of
+from weightwise.analysis.score_files import COLUMNS, Row, read_cells
 from weightwise.config.base import nearest
 from weightwise.config.study import exact_decimal
 from weightwise.config.variants import DEFAULT_VARIANT
+from weightwise.duration import duration
 from weightwise.errors import UserError
+from weightwise.grid import plain
 from weightwise.tables import Scores, check
 
-REQUIRED = ("task", "metric", "group", "combiner", "alpha", "score")
-OPTIONAL = ("seed", "variant", "split", "table", "paper", "epoch", "run", "alias_of")
 RANGES = {"accuracy": (0.0, 1.0), "pearson": (-1.0, 1.0)}
 MISSING = {"", "na", "n/a", "nan", "none", "null"}
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -30,111 +29,90 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 WEIGHT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 # An alpha with more decimals is a float that lost its last digit: 0.30000000000000004.
 MOST_DECIMALS = 10
-
-Row = dict[str, str]
+LONGEST_NAME = 200
+"""Characters of a task's, grouping's, combiner's or variant's name."""
+MOST_VARIANTS = 1000
+"""Variants of a table; one takes about a second and 50 kB of the report."""
+MANY_VARIANTS = 20
+"""From so many on it is said beforehand what they cost."""
+# The weights at the end of an arm's label: `unitary-0.4`, `unitary-0.5,0.25,0.25`.
+ALIAS = re.compile(r"(?P<name>.+)-(?P<weights>[\d.]+(,[\d.]+)*)")
 
 
 def read_scores(path: str | Path) -> pd.DataFrame:
     """Read a tidy table of absolute scores (csv, tsv or Parquet) as `tables.Scores`.
 
-    Required columns: task, metric, group (tasks joined by +), combiner (`baseline` for the task
-    alone), alpha (the task's OWN weight, an exact decimal; for groupings of three or more all
-    weights joined by commas), score (a fraction, not per cent; empty: no score). Optional: seed
-    (missing: 0, so one seed), variant (missing: the column `table`, else `default`), split
-    (missing: dev), epoch, run, alias_of, paper. Others are ignored with a warning. Rows keep
-    their order. A group may be a plain name (`best` in a leaderboard) where it names no task of
-    the table; such rows are never compared.
+    `score_files.COLUMNS` says which columns there are. Other ones are ignored with a warning. Rows
+    keep their order. A group may be a plain name (`best` in a leaderboard) where it names no task
+    of the table; such rows are never compared. `A+B`, `B+A` and `B + A` are one grouping, in the
+    order that the table names first.
+
+    Args:
+        path: the file, .csv, .tsv or .parquet.
 
     Raises:
         UserError: the file or a column is missing, or a row is wrong; file and row are named.
     """
     path = Path(path)
-    header, numbered = _cells(path)
-    _check_header(path, header)
+    header, numbered = read_cells(path)
+    unknown = [repr(name) for name in header if name not in COLUMNS]
+    if unknown:
+        warnings.warn(f"{path}: ignored columns: {', '.join(unknown)}", stacklevel=2)
     variant = next((c for c in ("variant", "table") if c in header), None)
     tasks = {row["task"] for _, row in numbered}
+    orders: dict[frozenset[str], str] = {}
     records = []
     for where, row in numbered:
         try:
-            records.append(_record(row, variant, tasks) | {"where": where})
+            records.append(_record(row, variant, tasks, orders) | {"where": where})
         except ValueError as error:
             raise UserError(f"{path}, {where}: {error}") from None
     if not records:
         raise UserError(f"{path}: holds no rows")
+    _check_number_of_variants(path, len({record["variant"] for record in records}))
     _check_cells(path, [SimpleNamespace(**record) for record in records])
     return check(pd.DataFrame(records).drop(columns="where"), Scores, str(path))
 
 
-def _cells(path: Path) -> tuple[list[str], list[tuple[str, Row]]]:
-    """All cells as text: the header, and every row with its place in the file."""
-    kind = path.suffix.lower()
-    try:
-        if kind in (".csv", ".tsv"):
-            return _delimited(path, "," if kind == ".csv" else "\t")
-        if kind in (".parquet", ".pq"):
-            return _parquet(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, csv.Error, pyarrow.ArrowException) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
-    raise UserError(f"{path}: scores are read from .csv, .tsv or .parquet")
+def _check_number_of_variants(path: Path, count: int) -> None:
+    if count > MOST_VARIANTS:
+        raise UserError(
+            f"{path}: has {count:,} variants, and at most {MOST_VARIANTS:,} can be compared; "
+            "divide the table, or leave the column `variant` out if its rows are no variants"
+        )
+    if count >= MANY_VARIANTS:
+        warnings.warn(
+            f"{path}: has {count} variants: the analysis takes about {duration(count)}, and the "
+            f"report about {count * 0.055:.0f} MB; divide the table for a smaller one",
+            stacklevel=3,
+        )
 
 
-def _delimited(path: Path, delimiter: str) -> tuple[list[str], list[tuple[str, Row]]]:
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
-        header = [name.strip() for name in next(reader, [])]
-        rows = []
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            where = f"line {reader.line_num}"
-            if len(cells) != len(header):
-                raise UserError(
-                    f"{path}, {where}: {len(cells)} cells under {len(header)} column names"
-                )
-            rows.append((where, dict(zip(header, (c.strip() for c in cells), strict=True))))
-    return header, rows
-
-
-def _parquet(path: Path) -> tuple[list[str], list[tuple[str, Row]]]:
-    file = pyarrow.parquet.ParquetFile(path)
-    header = list(file.schema_arrow.names)
-    known = [name for name in dict.fromkeys(header) if name in REQUIRED + OPTIONAL]
-    columns = file.read(columns=known).to_pydict()
-    texts = {name: ["" if v is None else str(v) for v in columns[name]] for name in known}
-    rows = [
-        (f"row {i}", {name: texts[name][i - 1].strip() for name in known})
-        for i in range(1, file.metadata.num_rows + 1)
-    ]
-    return header, rows
-
-
-def _check_header(path: Path, header: list[str]) -> None:
-    for name in REQUIRED:
-        if name not in header:
-            raise UserError(f"{path}: column '{name}' is missing; {nearest(name, header)}")
-    known = REQUIRED + OPTIONAL
-    for name in known:
-        if header.count(name) > 1:
-            raise UserError(f"{path}: column '{name}' stands twice")
-    unknown = [repr(name) for name in header if name not in known]
-    if unknown:
-        warnings.warn(f"{path}: ignored columns: {', '.join(unknown)}", stacklevel=3)
-
-
-def _record(row: Row, variant: str | None, tasks: set[str]) -> dict[str, object]:
+def _record(
+    row: Row, variant: str | None, tasks: set[str], orders: dict[frozenset[str], str]
+) -> dict[str, object]:
     """One checked row; ValueError says what is wrong with it."""
     for name in ("task", "group", "combiner"):
         if not row[name]:
             raise ValueError(f"{name} is empty")
+    for name in ("task", "group", "combiner", variant or "task", "run", "alias_of"):
+        _check_name(name, row.get(name) or "")
+    if "+" in row["task"]:
+        raise ValueError(
+            f"the name of task '{row['task']}' has a +, which joins the tasks of a grouping"
+        )
     metric = row["metric"]
     if metric not in RANGES:
-        raise ValueError(f"metric '{metric}' is unknown; {nearest(metric, list(RANGES))}")
+        # Not the nearest one: a Spearman that is called Pearson would be believed.
+        same = next((name for name in RANGES if name == metric.casefold()), None)
+        hint = f"write '{same}'" if same else f"known: {', '.join(RANGES)}"
+        raise ValueError(f"metric '{metric}' is unknown; {hint}")
+    row = row | {"group": "+".join(part.strip() for part in row["group"].split("+"))}
+    row = _turned(row, _group(row, tasks), tasks, orders)
     return {
         "task": row["task"],
         "metric": metric,
-        "group": _group(row, tasks),
+        "group": row["group"],
         "combiner": row["combiner"],
         "alpha": _alpha(row),
         "variant": (row[variant] if variant else "") or DEFAULT_VARIANT,
@@ -147,9 +125,54 @@ def _record(row: Row, variant: str | None, tasks: set[str]) -> dict[str, object]
     }
 
 
+def _check_name(column: str, name: str) -> None:
+    if len(name) > LONGEST_NAME:
+        raise ValueError(
+            f"{column} has {len(name):,} characters, and at most {LONGEST_NAME} may be"
+        )
+    for character in name:
+        if unicodedata.category(character) in ("Cc", "Cs"):
+            raise ValueError(f"{column} {name!r} holds U+{ord(character):04X}, which is no letter")
+
+
+def _turned(row: Row, group: str, tasks: set[str], orders: dict[frozenset[str], str]) -> Row:
+    """The row with its grouping in the order in which the table first names it, and with it what
+    follows that order: all weights joined by commas, and the label of the arm in `alias_of`, which
+    of a pair has the FIRST task's weight. A pair's own column `alpha` is the task's own weight in
+    either order."""
+    members = tasks_of(group)
+    if not tasks & set(members):
+        return row | {"group": group}  # a plain name
+    order = orders.setdefault(frozenset(members), group)
+    if order == group:
+        return row | {"group": group}
+    turned = row | {"group": order}
+    if "," in row["alpha"]:
+        turned["alpha"] = _reordered(row["alpha"], members, tasks_of(order))
+    alias = ALIAS.fullmatch(row.get("alias_of") or "")
+    if alias:
+        weights = alias["weights"]
+        if "," in weights:
+            weights = _reordered(weights, members, tasks_of(order))
+        elif len(members) == 2 and Decimal(weights) <= 1:
+            weights = plain(1 - Decimal(weights))
+        turned["alias_of"] = f"{alias['name']}-{weights}"
+    return turned
+
+
+def _reordered(weights: str, members: tuple[str, ...], order: tuple[str, ...]) -> str:
+    parts = weights.split(",")
+    if len(parts) != len(members):
+        return weights  # refused as such in a moment
+    by_task = dict(zip(members, parts, strict=True))
+    return ",".join(by_task[task] for task in order)
+
+
 def _group(row: Row, tasks: set[str]) -> str:
     task, group = row["task"], row["group"]
     members = tasks_of(group)
+    if "" in members and tasks & set(members):
+        raise ValueError(f"group '{group}' has a + with no task beside it")
     if row["combiner"] == BASELINE and group != task:
         raise ValueError(f"the baseline of '{task}' is the task alone, but its group is '{group}'")
     if task not in members and tasks & set(members):
@@ -231,6 +254,11 @@ def _check_cells(path: Path, rows: list[SimpleNamespace]) -> None:
         if first is not row:
             many = len(tasks_of(row.group)) > 2 and row.alpha and "," not in row.alpha
             hint = "; give all weights of its arm, joined by commas" if many else ""
+            if first.epoch != row.epoch:
+                hint = (
+                    f" of epochs {first.epoch} and {row.epoch}; keep one row a cell, that of the "
+                    "epoch chosen on dev"
+                )
             raise UserError(f"{path}: {first.where} and {row.where} are the same cell{hint}")
         first = metrics.setdefault((row.task, row.variant), row)
         if first.metric != row.metric:

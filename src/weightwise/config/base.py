@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from weightwise.config.words import shown
 from weightwise.errors import nearest
 
 # Names travel into paths, wildcards and HTML ids, so only what is safe in all three.
@@ -53,6 +54,13 @@ class Strict(BaseModel):
     def _refuse_unknown_keys(cls, data: Any) -> Any:
         if isinstance(data, dict):
             for key in data:
+                if not isinstance(key, str):
+                    raise PydanticCustomError(
+                        "unknown_key",
+                        "the key {key} is no text; put it in quotes (YAML reads yes, no, on and "
+                        "off as truth values, digits as numbers)",
+                        {"key": shown(key)},
+                    )
                 if key not in cls.model_fields:
                     raise PydanticCustomError(
                         "unknown_key",

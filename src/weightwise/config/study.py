@@ -23,19 +23,32 @@ from weightwise.config.stages import StageConfig, refuse_broken_chains
 from weightwise.config.tasks import TaskConfig
 from weightwise.config.training import TrainingConfig
 from weightwise.config.variants import variants
+from weightwise.config.words import shown
+
+MOST_DECIMALS = 20
+"""Of a weight. A float has 17; written out in full, 1e-999999999 would fill the memory."""
 
 
 def exact_decimal(value: Any) -> str:
     """A weight as the shortest exact decimal text: 0.40, '0.4' and .4 are all '0.4'.
 
-    Raises ValueError where it is no number in [0, 1].
+    Args:
+        value: a number, or a text that is one.
+
+    Raises:
+        ValueError: it is no number in [0, 1], or has more than `MOST_DECIMALS` decimals.
     """
     try:
         number = Decimal(str(value).strip())
     except ArithmeticError:
-        raise ValueError(f"alpha {value!r} is not a number") from None
+        raise ValueError(f"alpha {shown(value)} is not a number") from None
     if not (number.is_finite() and 0 <= number <= 1):
-        raise ValueError(f"alpha {value} is outside [0, 1]")
+        raise ValueError(f"alpha {shown(value, quote=False)} is outside [0, 1]")
+    small = number and number.adjusted() < -MOST_DECIMALS  # normalised, it would become zero
+    if small or number.normalize().as_tuple().exponent < -MOST_DECIMALS:
+        raise ValueError(
+            f"alpha {shown(value, quote=False)} has more than {MOST_DECIMALS} decimals"
+        )
     text = format(number.normalize(), "f")
     return text if text not in ("-0", "") else "0"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,14 @@ from weightwise.config.base import nearest
 from weightwise.config.combinations import refuse_groupings, refuse_misfits, refuse_repeats
 from weightwise.config.stages import refuse_broken_chains
 from weightwise.config.training import ONE_TASK_A_STEP, TrainingConfig
+from weightwise.config.words import dotted, explain_errors
 
 if TYPE_CHECKING:
     from weightwise.config.study import StudyConfig
 
 DEFAULT_VARIANT = "default"
+MOST_VARIANTS = 1000
+"""Arms times all values of all swept keys."""
 # Keys of the study that an arm can override beside those of training.
 STUDY_KEYS = ("combiners", "groupings", "single_tasks")
 
@@ -41,6 +45,12 @@ def variants(study: StudyConfig) -> dict[str, Variant]:
         ValueError: an override is unknown or does not fit; two variants are one configuration; a
             schedule cannot have a combiner, or a training key names an unknown task.
     """
+    count = math.prod(map(len, study.sweep.values())) * max(1, len(study.arms))
+    if count > MOST_VARIANTS:
+        raise ValueError(
+            f"sweep: {len(study.sweep)} keys (and the arms) make {count:,} variants, and at most "
+            f"{MOST_VARIANTS:,} are possible; sweep fewer keys, or list the wanted ones in `arms`"
+        )
     found: dict[str, Variant] = {}
     for arm, overrides in (study.arms or {"": {}}).items():
         for swept in _swept(study.sweep):
@@ -79,9 +89,8 @@ def _variant(
         for place, value in own.items():
             checked[place] = _checked(type(study), place, value)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(filter(None, [place, *map(str, first["loc"])]))
-        reason = first["msg"].removeprefix("Value error, ")
+        path, reason = next(explain_errors(error.errors(), own[place] if place else changes))
+        key = dotted([place, *path] if place else path)
         raise ValueError(f"{where}: {key + ': ' if key else ''}{reason}") from None
     return Variant(
         training,

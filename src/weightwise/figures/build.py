@@ -37,7 +37,8 @@ def build_figures(
 
     Returns:
         The index: one record per figure with id, kind, file, title, caption, alt, task, group,
-        variant, split and the keys of the runs behind it.
+        variant, split, the keys of the runs behind it, and the letters that are not drawn but left
+        to the fonts of whoever opens it.
     """
     inputs = load_inputs(tables_dir, study, report)
     folder = Path(out_dir)
@@ -48,9 +49,10 @@ def build_figures(
             (folder / kind).mkdir(exist_ok=True)
             for drawing in draw(inputs):
                 name = f"{kind}/{drawing.id}.svg"
+                svg, letters = to_svg(drawing.figure)
                 with replacing(folder / name) as temporary:
-                    temporary.write_bytes(to_svg(drawing.figure))
-                index.append(_record(kind, name, drawing))
+                    temporary.write_bytes(svg)
+                index.append(_record(kind, name, drawing) | {"letters": letters})
     _forget_others(folder, {record["file"] for record in index})
     write_json(folder / "index.json", index)
     return index

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+from typing import Any
 
+from matplotlib.backends.backend_mixed import MixedModeRenderer
+from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+
+from weightwise.figures.letters import assumed_width, foreign_letters, writable
 
 # A report holds dozens of figures, each with hundreds of glyphs; matplotlib writes for debugging.
 _LEAVE_OUT = re.compile(
@@ -21,22 +27,86 @@ _GLYPH = re.compile(r"(?<=[\"#])DejaVuSans-")
 _OUTLINE = re.compile(r' d="([^"]*)" transform="scale\(0\.015625\)"')
 # Matplotlib draws glyphs at 64 units to the pixel of a 100-pixel font; 8 are plenty.
 COARSER = 8
+_FAMILY = re.compile(r"(?<=font-family: )[^;\"]*")
+_LABEL = re.compile(r"(?<=>)[^<>]*(?=</text>)")
 _USE = re.compile(r'<use xlink:href="(#[^"]+)" transform="translate\(([-\d.]+) 0\)"/>')
 
 
-def to_svg(drawing: Figure, dpi: int = 110) -> bytes:
+class _Renderer(RendererSVG):
+    """Text as outlines, but for labels that the font lacks letters for: those stay text."""
+
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__(*arguments, **options)
+        self.letters: dict[str, None] = {}
+
+    def _draw_text_as_path(self, gc, x, y, s, prop, angle, ismath, mtext=None):
+        s = writable(s)
+        foreign = "" if ismath else foreign_letters(s, prop)
+        if not foreign:
+            super()._draw_text_as_path(gc, x, y, s, prop, angle, ismath, mtext)
+            return
+        self.letters |= dict.fromkeys(foreign)
+        self._draw_text_as_text(gc, x, y, s, prop, angle, ismath, mtext)
+
+    def get_text_width_height_descent(self, s: str, prop: FontProperties, ismath: Any):
+        s = writable(s)
+        foreign = "" if ismath else foreign_letters(s, prop)
+        known = "".join(c for c in s if c not in foreign) if foreign else s
+        measured = super().get_text_width_height_descent(known or "lp", prop, ismath)
+        if not foreign:
+            return measured
+        em = prop.get_size_in_points()
+        # Letters of other fonts are often taller than Latin ones.
+        height, descent = max(measured[1], 1.1 * em), max(measured[2], 0.25 * em)
+        width = (measured[0] if known else 0.0) + em * assumed_width(s, foreign)
+        return width, height, descent
+
+
+class _Canvas(FigureCanvasSVG):
+    """Matplotlib's, with the renderer from above."""
+
+    letters = ""
+
+    def print_svg(self, filename, *, bbox_inches_restore=None, metadata=None, **_: Any):
+        dpi = self.figure.dpi
+        self.figure.dpi = 72
+        width, height = self.figure.get_size_inches()
+        file = io.TextIOWrapper(filename, "utf-8", write_through=True)
+        svg = _Renderer(width * 72, height * 72, file, image_dpi=dpi, metadata=metadata)
+        renderer = MixedModeRenderer(
+            self.figure, width, height, dpi, svg, bbox_inches_restore=bbox_inches_restore
+        )
+        self.figure.draw(renderer)
+        renderer.finalize()
+        file.detach()
+        self.letters = "".join(svg.letters)
+
+
+def to_svg(drawing: Figure, dpi: int = 110) -> tuple[bytes, str]:
     """The figure as SVG, with text as outlines so that it looks the same on every machine.
 
-    Call inside `style.theme()`, which fixes the salt of the ids.
+    Labels in scripts that the font lacks are text (`figures.letters`). Call inside
+    `style.theme()`, which fixes the salt of the ids.
+
+    Args:
+        drawing: the figure.
+        dpi: dots per inch of what is drawn as an image.
+
+    Returns:
+        The SVG, and the letters that whoever opens it needs a font for.
     """
     buffer = io.BytesIO()
+    canvas = _Canvas(drawing)
     drawing.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, dpi=dpi)
-    return minify(buffer.getvalue().decode()).encode()
+    return minify(buffer.getvalue().decode()).encode(), canvas.letters
 
 
 def minify(text: str) -> str:
     """The same picture in fewer bytes."""
     text = _LEAVE_OUT.sub("", text)
+    # Names of fonts need no quotes, and the page puts single ones in place of double ones.
+    text = _FAMILY.sub(lambda m: m.group().replace("'", ""), text)
+    text = _LABEL.sub(lambda m: m.group().replace('"', "&quot;").replace("'", "&apos;"), text)
     text = _OUTLINE.sub(lambda m: f' d="{_relative(m.group(1))}" transform="scale(.125)"', text)
     text = _PATH.sub(lambda m: _path(m.group()), text)
     text = _PLACE.sub(lambda m: _LONG.sub(r"\1", m.group()), text)

@@ -13,6 +13,7 @@ from weightwise.config.report import ReportConfig
 from weightwise.errors import UserError
 from weightwise.figures import names
 from weightwise.figures.inputs import Inputs, load_inputs
+from weightwise.figures.letters import letters_without_a_font
 from weightwise.files import write_text
 from weightwise.published.papers import PAPERS
 from weightwise.report import data_section, run_section, stage_section, study_tables, verdict
@@ -98,6 +99,7 @@ def build_report(
         "arms_cards": arms_cards(inputs) if arms else [],
         "beside": beside_study(inputs, study, facts) if study else None,
         "left_out": left_out_tables(inputs, paper),
+        "fontless": letters_without_a_font("".join(str(f.get("letters", "")) for f in figures)),
         "overfitting": [f["figure"] for f in figures if f.get("kind") == "overfitting"],
         "facts": run_section.what_was_run(inputs, _encoder(study, facts)),
         "errors": errors_section(inputs, _of_tasks(figures, "overlap")),

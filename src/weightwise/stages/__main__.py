@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from weightwise import faults
 from weightwise.config import load_study
 from weightwise.config.base import nearest
 from weightwise.config.stages import chain_of
@@ -46,7 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
                 raise UserError(f"study '{study.name}' has no stage '{name}'; {hint}")
         runs = StudyRuns(study, Layout(study.name, options.results))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        faults.show_traceback(error)
+        print(f"error: {faults.told(error)}", file=sys.stderr)
         return 2
     names = dict.fromkeys(one for name in options.stages for one in chain_of(study.stages, name))
     shown = terminal()
@@ -86,4 +88,4 @@ def _one(runs: StudyRuns, name: str, shown, stop) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(faults.guarded(main, lambda text: print(f"error: {text}", file=sys.stderr)))

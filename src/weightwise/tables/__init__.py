@@ -29,6 +29,7 @@ from weightwise.tables.schema import (
     check,
     empty,
     read_table,
+    write_csv,
     write_table,
 )
 from weightwise.tables.statistics import (
@@ -94,5 +95,6 @@ __all__ = [
     "check",
     "empty",
     "read_table",
+    "write_csv",
     "write_table",
 ]

@@ -75,6 +75,35 @@ def write_table(frame: pd.DataFrame, schema: type[Table], path: str | Path) -> N
         pyarrow.parquet.write_table(table, temporary, compression="zstd")
 
 
+def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write a table for spreadsheets, whole or not at all.
+
+    Names in it come from anyone, and a spreadsheet takes a cell that begins with = + - or @ for a
+    formula: such a text gets an apostrophe before it, numbers stay as they are. The Parquet table
+    has it unchanged.
+
+    Args:
+        frame: the table.
+        path: the file.
+    """
+    safe = frame.copy()
+    for name in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[name]):
+            safe[name] = safe[name].map(_no_formula, na_action="ignore")
+    with replacing(Path(path)) as temporary:
+        safe.to_csv(temporary, index=False)
+
+
+def _no_formula(value: object) -> object:
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
 def read_table(path: str | Path, schema: type[Table]) -> pd.DataFrame:
     """Read and check a Parquet table.
 

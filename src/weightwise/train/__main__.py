@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from weightwise import faults
 from weightwise.config import load_study
 from weightwise.errors import UserError
 from weightwise.files import write_json
@@ -46,7 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
         layout = Layout(study.name, options.results)
         runs = {name: _find(name, grid, layout) for name in options.runs}
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        faults.show_traceback(error)
+        print(f"error: {faults.told(error)}", file=sys.stderr)
         return 2
     # Those that failed before come last: one that is killed every time starves nobody.
     names = sorted(
@@ -145,4 +147,4 @@ def _shown(score: float | None) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(faults.guarded(main, lambda text: print(f"error: {text}", file=sys.stderr)))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from weightwise.errors import Diverged, UserError
+from weightwise.faults import told
 from weightwise.slurm import PROFILE
 from weightwise.train.resumable import Progress, Stopped
 
@@ -26,7 +27,8 @@ def failure(name: str, key: str | None, error: BaseException, log: Path) -> dict
         error: what ended it.
         log: its log.
     """
-    text = str(error) if isinstance(error, KNOWN) else f"{type(error).__name__}: {error}"
+    text = str(error) if isinstance(error, KNOWN) else told(error)
+    text = text or f"{type(error).__name__}: {error}"
     return {
         "id": name,
         "key": key,

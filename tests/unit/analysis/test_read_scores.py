@@ -94,6 +94,91 @@ def test_a_table_named_na_and_hostile_text_stay_text(tmp_path):
     assert read_scores(path)["task"][0] == hostile
 
 
+def test_groupings_of_the_same_tasks_are_one_whatever_their_order_and_spaces(tmp_path):
+    """A pair's alpha is the task's own weight in either order; all weights follow the order."""
+    lines = [
+        "A,accuracy,A+B,unitary,0.2,0.5",
+        "B,accuracy,B+A,unitary,0.8,0.6",
+        "A,accuracy, B +  A,unitary,0.7,0.5",
+        'A,accuracy,C+A+B,unitary,"0.5,0.3,0.2",0.5',
+        'B,accuracy,A + B + C,unitary,"0.3,0.2,0.5",0.5',
+    ]
+    frame = read_scores(write(tmp_path, *lines))
+    assert list(frame["group"]) == ["A+B"] * 3 + ["C+A+B"] * 2
+    assert list(frame["alpha"]) == ["0.2", "0.8", "0.7", "0.5,0.3,0.2", "0.5,0.3,0.2"]
+    again = "A,accuracy,B+A,unitary,0.2,0.5"
+    assert "line 2 and line 3 are the same cell" in refused(tmp_path, lines[0], again)
+
+
+def test_the_arm_behind_an_alias_is_turned_with_its_grouping(tmp_path):
+    """The label of a pair's arm has the first task's weight: B+A's 0.2 is A+B's 0.8."""
+    header = HEADER + ",alias_of"
+    lines = [
+        "A,accuracy,A+B,unitary,0.8,0.5,",
+        "A,accuracy,B+A,other,,0.5,unitary-0.2",
+        "B,accuracy,B+A,cagrad(c=0.5),,0.5,cagrad-c=0.5",
+    ]
+    frame = read_scores(write(tmp_path, *lines, header=header))
+    assert list(frame["alias_of"][1:]) == ["unitary-0.8", "cagrad-c=0.5"]
+    wrong = lines[1].replace("0.5,unitary", "0.4,unitary")
+    assert "their scores differ" in refused(tmp_path, lines[0], wrong, header=header)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("A,accuracy,A+,addition,,0.5", "has a + with no task beside it"),
+        ("A+B,accuracy,A+B,baseline,,0.5", "'A+B' has a +, which joins the tasks"),
+        ("A\x00,accuracy,A\x00,baseline,,0.5", "task 'A\\x00' holds U+0000"),
+        ("A\x1b[31m,accuracy,A\x1b[31m,baseline,,0.5", "holds U+001B"),
+        ('"A\nB",accuracy,A,baseline,,0.5', "holds U+000A"),
+        (f"{'x' * 201},accuracy,A,baseline,,0.5", "task has 201 characters, and at most"),
+        (f"A,accuracy,A,baseline,,{'9' * 400}", "outside [0, 1] of accuracy"),
+        ("A,accuracy,A+B,unitary,0.2,nano", "score 'nano' is not a number"),
+    ],
+)
+def test_hostile_names_and_numbers(tmp_path, line, expected):
+    assert expected in refused(tmp_path, line)
+
+
+def test_two_epochs_of_one_cell_say_which_row_to_keep(tmp_path):
+    lines = [f"{BASE},{epoch}" for epoch in (1, 2)]
+    said = refused(tmp_path, *lines, header=HEADER + ",epoch")
+    assert "the same cell of epochs 1 and 2; keep one row a cell" in said
+
+
+def test_missing_columns_are_named_at_once_with_those_there_may_be(tmp_path):
+    said = refused(tmp_path, "A,0.5", header="Task,scores")
+    assert "columns 'task', 'metric', 'group', 'combiner', 'alpha', 'score' are missing" in said
+    assert "'Task' may be 'task'" in said
+    assert "'scores' may be 'score'" in said
+    assert "has the columns task, metric, group, combiner, alpha, score, and may have seed" in said
+    semicolons = HEADER.replace(",", ";")
+    assert "its cells are divided by ';'" in refused(tmp_path, BASE, header=semicolons)
+
+
+def test_parquet_that_hides_a_long_text_or_lists_is_refused(tmp_path):
+    row = {"task": "A", "metric": "accuracy", "group": "A", "combiner": "baseline"}
+    row |= {"alpha": None, "score": 0.5}
+    pd.DataFrame([row | {"task": "x" * 20_000}] * 3).to_parquet(tmp_path / "long.parquet")
+    with pytest.raises(UserError, match="column 'task' holds a text of 20,000 bytes"):
+        read_scores(tmp_path / "long.parquet")
+    pd.DataFrame([row | {"score": [0.5]}]).to_parquet(tmp_path / "list.parquet")
+    with pytest.raises(UserError, match="one plain value a cell"):
+        read_scores(tmp_path / "list.parquet")
+
+
+def test_many_variants_are_told_and_too_many_refused(tmp_path):
+    header = HEADER + ",variant"
+
+    def lines(count):
+        return [f"{BASE},v{number}" for number in range(count)]
+
+    with pytest.warns(UserWarning, match="20 variants: the analysis takes about"):
+        read_scores(write(tmp_path, *lines(20), header=header))
+    assert "1,001 variants, and at most 1,000" in refused(tmp_path, *lines(1001), header=header)
+
+
 def test_unknown_columns_are_ignored_with_a_warning(tmp_path):
     path = write(tmp_path, BASE + ",x", header=HEADER + ",colour")
     with pytest.warns(UserWarning, match="ignored columns: 'colour'"):
@@ -114,14 +199,14 @@ def test_files_that_are_not_tables(tmp_path):
     for name in ("a.csv", "a.parquet"):
         with pytest.raises(UserError, match="cannot be read"):
             read_scores(tmp_path / name)
-    with pytest.raises(UserError, match="column 'task' is missing"):
+    with pytest.raises(UserError, match=r"columns 'task', 'metric', .* are missing"):
         read_scores(tmp_path / "empty.csv")
     assert "holds no rows" in refused(tmp_path)
 
 
 def test_missing_column_names_the_nearest(tmp_path):
     message = refused(tmp_path, BASE, header=HEADER.replace("score", "scores"))
-    assert "column 'score' is missing; did you mean 'scores'?" in message
+    assert "column 'score' is missing; 'scores' may be 'score'; a table of scores has" in message
 
 
 @pytest.mark.parametrize(
@@ -133,7 +218,8 @@ def test_missing_column_names_the_nearest(tmp_path):
         ("SEN,accuracy,SEN,baseline,,inf", "is not a number"),
         ("SEN,accuracy,SEN,baseline,,0_5", "is not a number"),
         ("SEN,f1,SEN,baseline,,0.5", "metric 'f1' is unknown"),
-        ("SEN,accurcy,SEN,baseline,,0.5", "did you mean 'accuracy'?"),
+        ("SEN,spearman,SEN,baseline,,0.5", "'spearman' is unknown; known: accuracy, pearson"),
+        ("SEN,Accuracy,SEN,baseline,,0.5", "'Accuracy' is unknown; write 'accuracy'"),
         ("SEN,accuracy,SEN+PAR,baseline,,0.5", "is the task alone"),
         ("SEN,accuracy,SEN,baseline,0.4,0.5", "a baseline has no alpha"),
         ("PAR,accuracy,SEN+SIM,addition,,0.5", "group 'SEN+SIM' does not hold the task 'PAR'"),

@@ -29,6 +29,7 @@ def test_each_seed_has_its_own_baseline(row, scores):
     [
         (0.0, 0.3, "baseline is zero"),
         (None, 0.3, "baseline is not a number"),
+        (5e-324, 0.3, "baseline is 5e-324, too near zero for a relative change"),
         (-0.2, -0.1, "baseline is below zero: a relative change would mislead"),
         (0.4, None, "no score"),
     ],

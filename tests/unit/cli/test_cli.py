@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from weightwise.analysis.score_files import COLUMNS
 from weightwise.cli import app
 from weightwise.published import published_path
+from weightwise.tables import write_csv
+
+ROOT = Path(__file__).parents[3]
 
 runner = CliRunner()
 
@@ -32,6 +37,7 @@ def test_plan_counts_the_runs(tmp_path, monkeypatch):
     assert done.exit_code == 0
     assert "72 runs, 0 done, 72 to do" in done.stdout
     assert "of one core (a blind guess" in done.stdout
+    assert "Start it: snakemake; a target stands first: snakemake trained\n" in done.stdout
     assert "SEN+PAR/unitary-0.3/default/seed-2" in done.stdout
 
 
@@ -52,6 +58,26 @@ def test_analyse_gives_the_papers_figures(tmp_path):
     }
     assert "0.644" in done.stdout
     assert (tmp_path / "index.html").stat().st_size > 100_000
+
+
+def test_csv_exports_hold_no_formulas(tmp_path):
+    """Names come from anyone, and a spreadsheet takes what begins with = for a formula."""
+    frame = pd.DataFrame({"task": ["=1+1", "@x", "-y", "ok"], "change": [-1.5, 2.0, -0.1, 0.0]})
+    frame["alpha"] = ["-0.5", "+1", "0.4", None]
+    write_csv(frame, tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text().splitlines() == [
+        "task,change,alpha",
+        "'=1+1,-1.5,-0.5",
+        "'@x,2.0,+1",
+        "'-y,-0.1,0.4",
+        "ok,0.0,",
+    ]
+
+
+def test_every_column_of_a_score_table_is_documented():
+    page = (ROOT / "docs" / "analyse.md").read_text("utf-8")
+    for name, holds in COLUMNS.items():
+        assert f"| `{name}` | {holds} |" in page
 
 
 @pytest.mark.parametrize(

@@ -270,7 +270,7 @@ def test_arms_cross_with_sweeps(grid):
     ("keys", "reason"),
     [
         ({"arms": {"a": {"epoch": 3}}}, "arms.a: unknown key 'epoch'; did you mean 'epochs'?"),
-        ({"arms": {"a": {"epochs": 0}}}, "arms.a: epochs: Input should be greater"),
+        ({"arms": {"a": {"epochs": 0}}}, "arms.a: epochs: is 0, but must be at least 1"),
         ({"arms": {"a": {"combiners": ["pcgard"]}}}, "arms.a: .*did you mean 'pcgrad'?"),
         ({"arms": {"a": {"groupings": [["SEN", "SIN"]]}}}, "arms.a: groupings: unknown task 'SIN'"),
         (

@@ -23,7 +23,7 @@ from weightwise.figures.svg import to_svg
 
 RECORD = {
     *("id", "kind", "file", "title", "caption", "alt"),
-    *("task", "group", "variant", "split", "runs"),
+    *("task", "group", "variant", "split", "runs", "letters"),
 }
 
 
@@ -119,7 +119,7 @@ def test_twelve_tasks_are_drawn_in_parts(tmp_path):
 
 
 def drawn_svg(drawing) -> bytes:
-    return to_svg(drawing.figure)
+    return to_svg(drawing.figure)[0]
 
 
 def test_hostile_names_stay_text(tmp_path):

@@ -104,7 +104,7 @@ def test_many_pairs_and_layers_stay_small(inputs):
     deep = dataclasses.replace(inputs, conflicts=pd.concat([inputs.conflicts, *more]))
     (drawing,) = drawn(conflict, deep)
     with style.theme():
-        assert len(to_svg(drawing.figure)) < 70_000
+        assert len(to_svg(drawing.figure)[0]) < 70_000
     names = [f"{a}+{b}" for a in "ABCDE" for b in "vwxyz"]
     many = [inputs.conflicts[inputs.conflicts["group"] == "SEN+PAR"].assign(group=n) for n in names]
     parts = drawn(conflict, dataclasses.replace(inputs, conflicts=pd.concat(many)))
@@ -211,7 +211,7 @@ def test_the_image_in_the_map_is_inside_the_file(inputs):
     """A page that may load nothing shows it all the same."""
     (drawing,) = drawn(conflict, inputs)
     with style.theme():
-        root = ElementTree.fromstring(to_svg(drawing.figure))
+        root = ElementTree.fromstring(to_svg(drawing.figure)[0])
     images = [e for e in root.iter() if e.tag.endswith("image")]
     assert len(images) >= 6
     for image in images:

@@ -154,7 +154,7 @@ def test_long_curves_stay_small(tmp_path):
     learning = make_learning(scores, epochs=100, steps=40)
     tables.write_table(learning, tables.Learning, tmp_path / "learning.parquet")
     with style.theme():
-        sizes = [len(to_svg(drawing.figure)) for drawing in drawings(tmp_path)]
+        sizes = [len(to_svg(drawing.figure)[0]) for drawing in drawings(tmp_path)]
     assert max(sizes) < 200_000
 
 
