@@ -22,7 +22,7 @@ from weightwise.errors import UserError
 from weightwise.tables import Scores, check
 
 REQUIRED = ("task", "metric", "group", "combiner", "alpha", "score")
-OPTIONAL = ("seed", "variant", "split", "table", "paper", "epoch", "run", "alias_of")
+OPTIONAL = ("seed", "variant", "split", "table", "paper", "epoch", "run", "alias_of", "undefined")
 RANGES = {"accuracy": (0.0, 1.0), "pearson": (-1.0, 1.0)}
 MISSING = {"", "na", "n/a", "nan", "none", "null"}
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -41,7 +41,8 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     alone), alpha (the task's OWN weight, an exact decimal; for groupings of three or more all
     weights joined by commas), score (a fraction, not per cent; empty: no score). Optional: seed
     (missing: 0, so one seed), variant (missing: the column `table`, else `default`), split
-    (missing: dev), epoch, run, alias_of, paper. Others are ignored with a warning. Rows keep
+    (missing: dev), epoch, run, alias_of, undefined (why there is no
+    score), paper. Others are ignored with a warning. Rows keep
     their order. A group may be a plain name (`best` in a leaderboard) where it names no task of
     the table; such rows are never compared.
 
@@ -144,6 +145,7 @@ def _record(row: Row, variant: str | None, tasks: set[str]) -> dict[str, object]
         "epoch": _whole(row, "epoch", None),
         "run": row.get("run") or None,
         "alias_of": row.get("alias_of") or None,
+        "undefined": row.get("undefined") or None,
     }
 
 
@@ -194,9 +196,11 @@ def _whole(row: Row, name: str, default: int | None) -> int | None:
     text = row.get(name) or ""
     if text.lower() in MISSING:
         return default
-    if not re.fullmatch(r"-?\d{1,18}(\.0*)?", text, re.ASCII):
+    if not re.fullmatch(r"-?\d{1,19}(\.0*)?", text, re.ASCII):
         raise ValueError(f"{name} {text!r} is not a whole number")
     number = int(text.partition(".")[0])
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"{name} {text} is outside -2^63 to 2^63 - 1, what tables can hold")
     if name == "epoch" and number < 1:
         raise ValueError(f"epoch {text} is below 1")
     return number
@@ -231,6 +235,11 @@ def _check_cells(path: Path, rows: list[SimpleNamespace]) -> None:
         if first is not row:
             many = len(tasks_of(row.group)) > 2 and row.alpha and "," not in row.alpha
             hint = "; give all weights of its arm, joined by commas" if many else ""
+            if first.epoch != row.epoch:
+                hint = (
+                    f", of different epochs ({first.epoch} and {row.epoch}): keep the chosen "
+                    "epoch's row alone, such as the one with the best dev score"
+                )
             raise UserError(f"{path}: {first.where} and {row.where} are the same cell{hint}")
         first = metrics.setdefault((row.task, row.variant), row)
         if first.metric != row.metric:

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from weightwise.combine import COMBINERS, read_combiner
-from weightwise.config.base import Name, Strict, nearest
+from weightwise.config.base import Count, Name, Seed, Strict, nearest
 from weightwise.config.combinations import refuse_groupings, refuse_misfits, refuse_repeats
 from weightwise.config.report import ReportConfig, refuse_counterparts
 from weightwise.config.sources import EncoderConfig
@@ -23,6 +23,9 @@ from weightwise.config.stages import StageConfig, refuse_broken_chains
 from weightwise.config.tasks import TaskConfig
 from weightwise.config.training import TrainingConfig
 from weightwise.config.variants import variants
+
+MOST_DECIMALS = 20
+"""Of a weight."""
 
 
 def exact_decimal(value: Any) -> str:
@@ -36,6 +39,9 @@ def exact_decimal(value: Any) -> str:
         raise ValueError(f"alpha {value!r} is not a number") from None
     if not (number.is_finite() and 0 <= number <= 1):
         raise ValueError(f"alpha {value} is outside [0, 1]")
+    if number.as_tuple().exponent < -MOST_DECIMALS:
+        # Written out in full, 1e-999999999 would fill the memory.
+        raise ValueError(f"alpha {value} has more than {MOST_DECIMALS} decimals")
     text = format(number.normalize(), "f")
     return text if text not in ("-0", "") else "0"
 
@@ -73,7 +79,7 @@ Combiner = Annotated[
 class UpTo(Strict):
     """All groupings of the configured tasks up to a size."""
 
-    up_to: Annotated[int, Field(ge=1)]
+    up_to: Count
     """Largest number of tasks in a grouping."""
 
 
@@ -103,9 +109,9 @@ class StudyConfig(Strict):
     simplex_step: Alpha = "0.25"
     """Step of the weights of larger groupings under `unitary` and `pcgrad_alpha`; every
     weight above zero."""
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (1, 2, 3, 4, 5)
-    """Seeds; every arm is run with each of them."""
-    study_seed: int = 0
+    seeds: Annotated[tuple[Seed, ...], Field(json_schema_extra={"minItems": 1})] = (1, 2, 3, 4, 5)
+    """Seeds, whole numbers from -2^63 to 2^63 - 1; every arm is run with each of them."""
+    study_seed: Seed = 0
     """Mixed into every generator; change it to repeat the study with other randomness."""
     encoder: EncoderConfig
     """The shared encoder."""
@@ -119,12 +125,12 @@ class StudyConfig(Strict):
     arms: dict[Name, dict[str, Any]] = Field(default={})
     """Named arms: overrides of training keys, of `combiners`, `groupings` and `single_tasks`. The
     study is run for each of them; the first one is what the report compares the others with."""
-    threads: Annotated[int, Field(ge=1)] = 1
+    threads: Count = 1
     """CPU threads of one run. Two runs of one thread are faster than one of two."""
-    runs_per_job: Annotated[int, Field(ge=1)] = 1
+    runs_per_job: Count = 1
     """Runs that one job trains one after another; they share its start-up, tokens and batches.
     Changes no result and makes nothing due again."""
-    runs_side_by_side: Annotated[int, Field(ge=1)] = 1
+    runs_side_by_side: Count = 1
     """Runs of a job that train at the same time, each with `threads` threads, all on the job's GPU
     if it has one."""
     checkpoint_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10
@@ -151,6 +157,14 @@ class StudyConfig(Strict):
                 # Paths must differ on file systems that ignore case, too.
                 raise ValueError(f"task names '{other}' and '{name}' differ only by case")
         return tasks
+
+    @field_validator("seeds")
+    @classmethod
+    def _some_seed(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        # Not by `min_length`: that would say of a single seed that is refused that there is none.
+        if not seeds:
+            raise ValueError("name at least one seed, such as [1]")
+        return seeds
 
     @field_validator("seeds", "alphas", "combiners")
     @classmethod

@@ -97,6 +97,15 @@ def test_unknown_task_in_a_grouping(study_file):
     assert "did you mean 'PAR'?" in said
 
 
+def test_seeds_go_to_the_ends_of_what_tables_hold(study_file):
+    ends = [-(2**63), -1, 2**63 - 1]
+    assert load_study(study_file(seeds=ends, study_seed=-(2**63))).seeds == tuple(ends)
+
+
+def test_a_single_seed_that_is_refused_is_one_line(study_file):
+    assert "\n" not in refusal(study_file(), "seeds=[9223372036854775808]")
+
+
 @pytest.mark.parametrize("groupings", [[["SEN", "SEN"]], [[]]])
 def test_grouping_with_a_repeat_or_nothing_is_refused(study_file, groupings):
     assert "groupings" in refusal(study_file(groupings=groupings))
@@ -223,6 +232,26 @@ def test_value_of_another_type_names_the_key(study_file):
             "tasks.SEN.data.train.package: Input should be",
         ),
         ("seeds=[1, x]", "seeds.1: Input should be"),
+        ("seeds=[]", "seeds: name at least one seed"),
+        ("seeds=[9223372036854775808]", "seeds.0: Input should be less than or equal to 9223"),
+        ("seeds=[-9223372036854775809]", "seeds.0: Input should be greater than or equal to -9"),
+        ("study_seed=9223372036854775808", "study_seed: Input should be less than or equal to"),
+        (
+            "tasks.SEN.data.limit.seed=-9223372036854775809",
+            "tasks.SEN.data.limit.seed: Input should be greater than or equal to",
+        ),
+        (
+            "tasks.SEN.data.split={dev: 0.1, seed: 9223372036854775808}",
+            "tasks.SEN.data.split.seed: Input should be less than or equal to",
+        ),
+        ("training.epochs=2147483648", "training.epochs: Input should be less than or equal to"),
+        ("training.batch_size=1000000000000", "training.batch_size: Input should be less"),
+        ("training.train_rows={SEN: 2147483648}", "training.train_rows.SEN: Input should be less"),
+        ("training.record_every=1000000000000", "training.record_every: Input should be less"),
+        ("training.probe_epochs=1000000000000", "training.probe_epochs: Input should be less"),
+        ("encoder.layers=1000000000000", "encoder.layers: Input should be less"),
+        ("threads=1000000000000", "threads: Input should be less"),
+        ("alphas=['1e-999999999']", "alphas.0: alpha 1e-999999999 has more than 20 decimals"),
         ("seeds=1", "seeds: Input should be a list"),
         ("groupings={upto: 2}", "groupings: unknown key 'upto'; did you mean 'up_to'?"),
         ("groupings=[]", "groupings: name at least one"),

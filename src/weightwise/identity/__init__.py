@@ -1,0 +1,1 @@
+"""What identifies a result: definition, code, versions, and the machine's arithmetic."""
