@@ -145,11 +145,12 @@ class TrainingConfig(OptimiserConfig):
     """Loss of regression tasks. `mse`: squared error in the label's unit, so that its weight beside
     other tasks grows with it: labels from 0 to 100 drown a class task. `mse_normalised`: squared
     error of both as shares of `range`, 0 to 1, so that the unit decides nothing (scores and
-    predictions stay in the label's unit). `cosine_embedding_graded` (mlm): squared distance of the
-    cosine to the label's place in its range. `cosine_embedding_two_class` (bertram): labels from
-    three fifths of the range up are similar, the others not, margin 0. `cross_entropy` (bertram):
-    over the rounded labels, read back as the expectation. The `cosine_embedding` losses need
-    `pair: siamese` and `decoder: cosine`."""
+    predictions stay in the label's unit). `weightwise check` warns where two tasks that are trained
+    together start with gradients more than ten times apart. `cosine_embedding_graded` (mlm):
+    squared distance of the cosine to the label's place in its range. `cosine_embedding_two_class`
+    (bertram): labels from three fifths of the range up are similar, the others not, margin 0.
+    `cross_entropy` (bertram): over the rounded labels, read back as the expectation. The
+    `cosine_embedding` losses need `pair: siamese` and `decoder: cosine`."""
     smart: SmartConfig | None = None
     """SMART regularisation (bertram; Jiang et al. 2020), such as `smart: {tasks: [SEN]}`, or
     `smart: {}` for all tasks: a smoothness term and a proximal term become part of the loss. null:
