@@ -130,8 +130,8 @@ class EncoderConfig(Strict):
     """Layers of the checkpoint to keep: the first so many, or a list of layer numbers from 0, such
     as [0, 3, 5] (the last layer is what a sentence encoder was trained to read). Null: all."""
     max_length: Annotated[int, Field(ge=8, le=4096)] = 128
-    """Longest sequence in tokens, [CLS] and [SEP] included; longer texts are cut. Per task and split
-    `weightwise check` and the report count the rows that are cut and the tokens that the encoder
+    """Longest sequence in tokens, [CLS] and [SEP] included; longer texts are cut. For each split
+    `weightwise check` and the report count the rows that are cut and tokens that the encoder
     does not know; they warn above 5 % of the rows and above 1 % of the tokens."""
 
 
