@@ -52,6 +52,7 @@ def plan(
     every: Annotated[bool, typer.Option("--runs", help="List every run, too.")] = False,
 ) -> None:
     """Print the runs of a study: how many, of what kind, at what cost."""
+    from weightwise.data.cautions import machine_cautions, ungrouped_caution
     from weightwise.duration import duration
     from weightwise.grid import Grid
     from weightwise.plan import planned
@@ -76,6 +77,8 @@ def plan(
         for row in rows:
             state = {True: "done", False: "to do", None: "?"}[row.done]
             out.print(f"{state:6s} {row.run.id}", markup=False)
+    for caution in [*ungrouped_caution(study), *machine_cautions(study)]:
+        out.print(f"Warning: {caution}.", style="yellow", markup=False)
     done = sum(row.done is True for row in rows)
     out.print(f"{len(rows)} runs, {done} done, {len(rows) - done} to do.")
     stages = Grid(study).stages
@@ -143,6 +146,7 @@ def check(
     results: Results = RESULTS,
 ) -> None:
     """Check a configuration and its data; print rows, labels, checksums and shared texts."""
+    from weightwise.data.cautions import machine_cautions
     from weightwise.data.show import render
     from weightwise.data.stage import prepare_study
     from weightwise.runs import StudyRuns
@@ -151,7 +155,7 @@ def check(
     checks = prepare_study(study, layout, lambda line: console.print(line, markup=False))
     out = Console(highlight=False)
     stages = StudyRuns(study, layout).stage_records() if study.stages else {}
-    for part in render(checks, stages):
+    for part in render(checks, stages, study, machine_cautions(study)):
         out.print(part)
 
 

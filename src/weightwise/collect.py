@@ -84,7 +84,7 @@ def scores_of(runs: StudyRuns, records: Mapping[Cell, dict | None]) -> pd.DataFr
     for cell in runs.grid.cells:
         source = runs.grid.runs_as(cell)
         if records[source] is not None:
-            scores += _scores(cell, source, records[source])
+            scores += _scores(runs, cell, source, records[source])
     return check(pd.DataFrame(scores) if scores else empty(Scores), Scores, "scores")
 
 
@@ -148,7 +148,7 @@ def own_alpha(arm: Arm, group: tuple[str, ...], task: str) -> str | None:
     return arm.weights(2)[group.index(task)]
 
 
-def _scores(cell: Cell, source: Cell, record: dict) -> list[dict]:
+def _scores(runs: StudyRuns, cell: Cell, source: Cell, record: dict) -> list[dict]:
     rows = []
     for task, found in record["scores"].items():
         for split in ("dev", "test"):
@@ -168,9 +168,25 @@ def _scores(cell: Cell, source: Cell, record: dict) -> list[dict]:
                     "epoch": found["epoch"],
                     "run": record["key"],
                     "alias_of": None if source == cell else source.arm.label,
+                    "undefined": _why_undefined(runs, record, task, split)
+                    if found[split] is None
+                    else None,
                 }
             )
     return rows
+
+
+def _why_undefined(runs: StudyRuns, record: dict, task: str, split: str) -> str | None:
+    """Why a finished run has no score on a split, as its predictions tell; None: they do not."""
+    if split == "test" and not runs.study.tasks[task].data.test_labelled:
+        return "the rows have no labels"
+    path = runs.store.folder(record["key"]) / "predictions.parquet"
+    rows = read_table(path, Predictions)
+    rows = rows[(rows["task"] == task) & (rows["split"] == split)]
+    for column, named in (("prediction", "predictions"), ("label", f"{split} labels")):
+        if rows[column].nunique() == 1:
+            return f"the {named} are constant, so Pearson's r is undefined"
+    return None
 
 
 def _state(runs: StudyRuns, run: Cell, record: dict | None) -> dict:

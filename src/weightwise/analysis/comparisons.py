@@ -80,7 +80,7 @@ def overall_rows(scores: pd.DataFrame, how: HowOverall) -> pd.DataFrame:
     ).reset_index()
     whole = means["tasks"] == [len(tasks_of(group)) for group in means["group"]]
     return means[whole].assign(
-        task=OVERALL, metric=how, alpha=None, epoch=float("nan"), alias_of=None
+        task=OVERALL, metric=how, alpha=None, epoch=float("nan"), alias_of=None, undefined=None
     )[list(scores.columns)]
 
 
@@ -119,6 +119,8 @@ def differences(rows: pd.DataFrame, reference: pd.DataFrame, task: str, split: s
     undefined = pd.Series(None, index=rows.index, dtype=object)
     undefined[baseline.isna()] = "the reference has no score for this seed"
     undefined[rows["score"].isna()] = "the score is undefined for this seed"
+    if "undefined" in rows:
+        undefined[rows["undefined"].notna()] = rows["undefined"]
     return pd.DataFrame(
         {
             "variant": "",

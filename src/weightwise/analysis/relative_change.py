@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from weightwise.analysis.labels import BASELINE, tasks_of
+from weightwise.analysis.labels import BASELINE, tasks_of, text_or_none
 from weightwise.errors import UserError
 from weightwise.tables import Changes, check
 
@@ -30,9 +30,12 @@ def relative_changes(scores: pd.DataFrame) -> pd.DataFrame:
     if twice.any():
         cell = scores.loc[twice, CELL].iloc[0].to_dict()
         raise UserError(f"scores: two rows for one cell: {cell}")
+    if "undefined" not in scores:
+        scores = scores.assign(undefined=None)
     alone = (scores["combiner"] == BASELINE) & (scores["group"] == scores["task"])
-    base = scores.loc[alone, [*KEYS, "score", "run"]]
-    base = base.rename(columns={"score": "baseline", "run": "baseline_run"}).assign(found=True)
+    base = scores.loc[alone, [*KEYS, "score", "run", "undefined"]].assign(found=True)
+    base = base.rename(columns={c: f"baseline_{c}" for c in ("run", "undefined")})
+    base = base.rename(columns={"score": "baseline"})
     frame = scores.merge(base, on=KEYS, how="left", validate="many_to_one")
     with_baseline = set(base[["variant", "split", "task"]].itertuples(index=False, name=None))
     frame["undefined"] = [
@@ -51,9 +54,10 @@ def _reason(row, has_baseline: bool) -> str | None:
     if pd.isna(row.found):
         return "no baseline for this seed" if has_baseline else "no baseline"
     if pd.isna(row.score):
-        return "no score"
+        return text_or_none(row.undefined) or "no score"
     if pd.isna(row.baseline):
-        return "baseline is not a number"
+        why = text_or_none(row.baseline_undefined)
+        return f"the baseline has no score: {why}" if why else "baseline is not a number"
     if row.baseline == 0:
         return "baseline is zero"
     if 0 < row.baseline < SMALLEST_BASELINE:

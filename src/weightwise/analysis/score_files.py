@@ -28,6 +28,7 @@ OPTIONAL = {
     "epoch": "the epoch that was chosen on dev, from 1",
     "run": "a name of the run, shown in the report",
     "alias_of": "the arm that was run in this one's place, such as `addition` or `unitary-0.4`",
+    "undefined": "why there is no score, shown in the report",
     "paper": "taken and not read",
 }
 COLUMNS = REQUIRED | OPTIONAL

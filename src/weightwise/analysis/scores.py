@@ -122,6 +122,7 @@ def _record(
         "epoch": _whole(row, "epoch", None),
         "run": row.get("run") or None,
         "alias_of": row.get("alias_of") or None,
+        "undefined": row.get("undefined") or None,
     }
 
 
@@ -217,9 +218,11 @@ def _whole(row: Row, name: str, default: int | None) -> int | None:
     text = row.get(name) or ""
     if text.lower() in MISSING:
         return default
-    if not re.fullmatch(r"-?\d{1,18}(\.0*)?", text, re.ASCII):
+    if not re.fullmatch(r"-?\d{1,19}(\.0*)?", text, re.ASCII):
         raise ValueError(f"{name} {text!r} is not a whole number")
     number = int(text.partition(".")[0])
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"{name} {text} is outside -2^63 to 2^63 - 1, what tables can hold")
     if name == "epoch" and number < 1:
         raise ValueError(f"epoch {text} is below 1")
     return number
@@ -256,8 +259,8 @@ def _check_cells(path: Path, rows: list[SimpleNamespace]) -> None:
             hint = "; give all weights of its arm, joined by commas" if many else ""
             if first.epoch != row.epoch:
                 hint = (
-                    f" of epochs {first.epoch} and {row.epoch}; keep one row a cell, that of the "
-                    "epoch chosen on dev"
+                    f", of different epochs ({first.epoch} and {row.epoch}): keep the chosen "
+                    "epoch's row alone, such as the one with the best dev score"
                 )
             raise UserError(f"{path}: {first.where} and {row.where} are the same cell{hint}")
         first = metrics.setdefault((row.task, row.variant), row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from weightwise.config.words import shown
@@ -13,6 +13,10 @@ from weightwise.errors import nearest
 
 # Names travel into paths, wildcards and HTML ids, so only what is safe in all three.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+# Seeds stand in tables of 64-bit integers; generators take any text that they are mixed into.
+Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+# A number of rows, epochs, threads: what tables, NumPy and PyTorch hold alike.
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 

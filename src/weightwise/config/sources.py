@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from weightwise.config.base import Aside, Name, Sha256, Strict
+from weightwise.config.base import Aside, Count, Name, Seed, Sha256, Strict
 
 
 class TableFormat(Strict):
@@ -118,16 +118,21 @@ EncoderSource = Annotated[
 ]
 
 
+LayerNumber = Annotated[int, Field(ge=0, lt=1000)]
+
+
 class EncoderConfig(Strict):
     """The shared encoder ("trunk")."""
 
     source: Annotated[EncoderSource, Aside("the checksums of its files count")]
     """Where the checkpoint comes from. It must be a BERT: `model_type: bert` in config.json."""
-    layers: Annotated[int, Field(ge=1)] | tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    layers: Annotated[int, Field(ge=1, le=1000)] | tuple[LayerNumber, ...] | None = None
     """Layers of the checkpoint to keep: the first so many, or a list of layer numbers from 0, such
     as [0, 3, 5] (the last layer is what a sentence encoder was trained to read). Null: all."""
     max_length: Annotated[int, Field(ge=8, le=4096)] = 128
-    """Longest sequence in tokens, [CLS] and [SEP] included; longer texts are cut (and counted)."""
+    """Longest sequence in tokens, [CLS] and [SEP] included; longer texts are cut. For each split
+    `weightwise check` and the report count the rows that are cut and tokens that the encoder
+    does not know; they warn above 5 % of the rows and above 1 % of the tokens."""
 
 
 class SplitRule(Strict):
@@ -137,7 +142,7 @@ class SplitRule(Strict):
     """Share of rows for dev."""
     test: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of rows for test; 0: no test split."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the division."""
     stratify: bool = True
     """Keep the label distribution equal across splits (class tasks)."""
@@ -174,24 +179,24 @@ class Limit(Strict):
     """Use at most so many rows of a split, drawn with a seed (files are often ordered by label).
     Where there are fewer, all are used and a warning says so."""
 
-    train: Annotated[int, Field(ge=1)] | None = None
+    train: Count | None = None
     """Rows of train; with `balance` as many of every class, to a row."""
-    dev: Annotated[int, Field(ge=1)] | None = None
+    dev: Count | None = None
     """Rows of dev."""
-    test: Annotated[int, Field(ge=1)] | None = None
+    test: Count | None = None
     """Rows of test."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the draws, that of `balance` included; `study_seed` is mixed in."""
 
 
 class KnownRows(Strict):
     """Row counts that the source files are known to have, checked as read, before any filter."""
 
-    train: Annotated[int, Field(ge=1)] | None = None
+    train: Count | None = None
     """Rows of the train source (of the whole table where one source is divided)."""
-    dev: Annotated[int, Field(ge=1)] | None = None
+    dev: Count | None = None
     """Rows of the dev source."""
-    test: Annotated[int, Field(ge=1)] | None = None
+    test: Count | None = None
     """Rows of the test source."""
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from weightwise.config.base import IN_THE_DATA, Aside, Name, nearest
+from weightwise.config.base import IN_THE_DATA, Aside, Count, Name, nearest
 from weightwise.config.sources import RowFilter, TableSource
 from weightwise.config.tasks import Representation
 from weightwise.config.training import OptimiserConfig, Positive, Share, TrainingConfig
@@ -24,9 +24,9 @@ class StageBase(OptimiserConfig):
     """Row filters, all of which must hold."""
     empty_text: Annotated[Literal["refuse", "drop"], IN_THE_DATA] = "refuse"
     """What to do with rows whose text is empty; dropped rows are counted."""
-    known_rows: Annotated[Annotated[int, Field(ge=1)] | None, IN_THE_DATA] = None
+    known_rows: Annotated[Count | None, IN_THE_DATA] = None
     """Rows that the source is known to have, checked as read, before any filter."""
-    limit: Annotated[Annotated[int, Field(ge=1)] | None, IN_THE_DATA] = None
+    limit: Annotated[Count | None, IN_THE_DATA] = None
     """Use at most so many texts (premises), drawn with the study's seed."""
     held_out: Annotated[float, Field(gt=0, lt=1), IN_THE_DATA] = 0.1
     """Share of the texts (of the premises) that the stage is not trained on but measured with."""
@@ -36,7 +36,7 @@ class StageBase(OptimiserConfig):
     """Longest sequence in tokens; null: `encoder.max_length`."""
     licence: Annotated[str | None, Aside("shown in the report")] = None
     """Licence and credit of the texts, shown in the report."""
-    epochs: Annotated[int, Field(ge=1)] = 3
+    epochs: Count = 3
     """Passes; the held-out texts are measured before the first and after each."""
     learning_rate: Positive = 5e-5
     """AdamW learning rate."""
@@ -61,9 +61,9 @@ class MaskedLanguageStage(StageBase):
     text: Annotated[tuple[str, ...], Field(min_length=1), IN_THE_DATA]
     """Text columns; every column's text stands for itself. Texts longer than `max_length` are
     divided, not cut."""
-    batch_size: Annotated[int, Field(ge=1)] = 128
+    batch_size: Count = 128
     """Sequences of a step."""
-    accumulate: Annotated[int, Field(ge=1)] = 32
+    accumulate: Count = 32
     """Micro-batches in which a step is processed: with 128 sequences, the paper's 32 of 4."""
     mask_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """Share of a sequence's tokens that are to be predicted, anew in every step; at least one. Of
@@ -84,7 +84,7 @@ class SimcseStage(StageBase):
     """Value of `label`, compared as text: the hypothesis is a positive of the premise."""
     contradiction: Annotated[str, IN_THE_DATA] = "contradiction"
     """Value of `label`: the hypothesis is a hard negative. Rows of other values are left out."""
-    batch_size: Annotated[int, Field(ge=2)] = 32
+    batch_size: Annotated[Count, Field(ge=2)] = 32
     """Premises of a step; each one's negatives are the hypotheses of all others."""
     temperature: Positive = 0.05
     """Cosines are divided by it."""

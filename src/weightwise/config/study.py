@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from weightwise.combine import COMBINERS, read_combiner
-from weightwise.config.base import Aside, Name, Strict, nearest
+from weightwise.config.base import Aside, Count, Name, Seed, Strict, nearest
 from weightwise.config.combinations import refuse_groupings, refuse_misfits, refuse_repeats
 from weightwise.config.report import ReportConfig, refuse_counterparts
 from weightwise.config.sources import EncoderConfig
@@ -86,7 +86,7 @@ Combiner = Annotated[
 class UpTo(Strict):
     """All groupings of the configured tasks up to a size."""
 
-    up_to: Annotated[int, Field(ge=1)]
+    up_to: Count
     """Largest number of tasks in a grouping."""
 
 
@@ -127,10 +127,12 @@ class StudyConfig(Strict):
     """Step of the weights of larger groupings under `unitary` and `pcgrad_alpha`; every
     weight above zero."""
     seeds: Annotated[
-        tuple[int, ...], Field(min_length=1), Aside("which runs there are, not what they compute")
+        tuple[Seed, ...],
+        Field(json_schema_extra={"minItems": 1}),
+        Aside("which runs there are, not what they compute"),
     ] = (1, 2, 3, 4, 5)
-    """Seeds; every arm is run with each of them."""
-    study_seed: int = 0
+    """Seeds, whole numbers from -2^63 to 2^63 - 1; every arm is run with each of them."""
+    study_seed: Seed = 0
     """Mixed into every generator; change it to repeat the study with other randomness."""
     encoder: Annotated[EncoderConfig, Aside("its own keys count")]
     """The shared encoder."""
@@ -150,12 +152,12 @@ class StudyConfig(Strict):
     ] = Field(default={})
     """Named arms: overrides of training keys, of `combiners`, `groupings` and `single_tasks`. The
     study is run for each of them; the first one is what the report compares the others with."""
-    threads: Annotated[int, Field(ge=1)] = 1
+    threads: Count = 1
     """CPU threads of one run. Two runs of one thread are faster than one of two."""
-    runs_per_job: Annotated[int, Field(ge=1), Aside("how jobs are run")] = 1
+    runs_per_job: Annotated[Count, Aside("how jobs are run")] = 1
     """Runs that one job trains one after another; they share its start-up, tokens and batches.
     Changes no result and makes nothing due again."""
-    runs_side_by_side: Annotated[int, Field(ge=1), Aside("how jobs are run")] = 1
+    runs_side_by_side: Annotated[Count, Aside("how jobs are run")] = 1
     """Runs of a job that train at the same time, each with `threads` threads, all on the job's GPU
     if it has one."""
     checkpoint_minutes: Annotated[
@@ -184,6 +186,14 @@ class StudyConfig(Strict):
                 # Paths must differ on file systems that ignore case, too.
                 raise ValueError(f"task names '{other}' and '{name}' differ only by case")
         return tasks
+
+    @field_validator("seeds")
+    @classmethod
+    def _some_seed(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        # Not by `min_length`: that would say of a single seed that is refused that there is none.
+        if not seeds:
+            raise ValueError("name at least one seed, such as [1]")
+        return seeds
 
     @field_validator("seeds", "alphas", "combiners")
     @classmethod

@@ -17,7 +17,11 @@ Pairing = Literal["joint", "siamese"]
 Decoder = Literal["concatenate", "product", "cosine"]
 Output = Literal["relu", "sigmoid", "identity"]
 SimilarityLoss = Literal[
-    "mse", "cosine_embedding_graded", "cosine_embedding_two_class", "cross_entropy"
+    "mse",
+    "mse_normalised",
+    "cosine_embedding_graded",
+    "cosine_embedding_two_class",
+    "cross_entropy",
 ]
 COSINE_LOSSES = ("cosine_embedding_graded", "cosine_embedding_two_class")
 LARGEST_LABEL_CLASSES = 100

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from weightwise.config.base import Aside, Name, Strict
+from weightwise.config.base import Aside, Count, Name, Strict
 from weightwise.config.tasks import (
     Decoder,
     Head,
@@ -78,7 +78,7 @@ class TrainingConfig(OptimiserConfig):
 
     start: Annotated[Name | None, Aside("the stage itself counts")] = None
     """The stage (see `stages`) whose encoder the run starts from; null: the encoder as it comes."""
-    epochs: Annotated[int, Field(ge=1)] = 10
+    epochs: Count = 10
     """Passes; dev is scored after each."""
     schedule: Schedule = "min_size"
     """All tasks in every step: `min_size`: an epoch ends when the smallest data set of the study is
@@ -89,18 +89,18 @@ class TrainingConfig(OptimiserConfig):
     data. Except in the first three, every task's epoch is its own data set."""
     epoch_surgery: bool = False
     """With one task a step: end every epoch with a PCGrad step on the last batch of every task."""
-    examples_per_epoch: Annotated[int, Field(ge=1)] | None = None
+    examples_per_epoch: Count | None = None
     """Cut an epoch to so many examples of each task; null: as the schedule says."""
-    train_rows: dict[Name, Annotated[int, Field(ge=1)]] | None = None
+    train_rows: dict[Name, Count] | None = None
     """Train on so many of a task's training rows, such as `{PAR: 8000}`, drawn once for all seeds;
     where there are fewer, on all. Tasks that are not named, and null: all rows."""
     trunk_tasks: Annotated[tuple[Name, ...] | None, Aside("what it means for a run counts")] = None
     """Tasks that train the encoder; null: all of them. The others train their heads on
     what it makes of their texts, at `probe_learning_rate`, and leave it alone (simcse's
     leave-one-out)."""
-    batch_size: Annotated[int, Field(ge=1)] = 8
+    batch_size: Count = 8
     """Examples of each task in a step."""
-    accumulate: Annotated[int, Field(ge=1)] = 1
+    accumulate: Count = 1
     """Micro-batches in which each task's batch of a step is processed: less memory, and but for
     the draws of dropout the same gradient."""
     learning_rate: Positive = 1e-5
@@ -110,7 +110,7 @@ class TrainingConfig(OptimiserConfig):
     freeze_trunk: bool = False
     """Linear probing (mlm, simcse): the encoder stays as it is and only the heads are trained, at
     `probe_learning_rate`."""
-    probe_epochs: Annotated[int, Field(ge=0)] = 0
+    probe_epochs: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Probe, then fine-tune: in so many first epochs (of `epochs`) only the heads are trained, then
     everything. Each of the two parts has the rate's schedule for itself."""
     probe_learning_rate: Positive = 1e-3
@@ -135,15 +135,19 @@ class TrainingConfig(OptimiserConfig):
     """`joint`: one sequence [CLS] a [SEP] b [SEP]. `siamese`: two sequences."""
     decoder: Decoder = "concatenate"
     """Siamese pairs: the two vectors concatenated, their element-wise product (simcse), or their
-    cosine after the head's layers but the last (bertram). For regression by `mse` or a
+    cosine after the head's layers but the last (bertram). For regression by an `mse` or a
     `cosine_embedding` loss the cosine is the prediction, 0 to 1 read as the label range."""
     output: Output = "relu"
     """Regression: `relu` (from the smallest label up), `sigmoid` (scaled to the label range; over
     [0, 5] gradattention's 5 * sigmoid) or `identity`. Unused where decoder or loss read a cosine or
     class probabilities."""
     similarity_loss: SimilarityLoss = "mse"
-    """Loss of regression tasks. `mse`: squared error. `cosine_embedding_graded` (mlm): squared
-    distance of the cosine to the label's place in its range. `cosine_embedding_two_class`
+    """Loss of regression tasks. `mse`: squared error in the label's unit, so that its weight beside
+    other tasks grows with it: labels from 0 to 100 drown a class task. `mse_normalised`: squared
+    error of both as shares of `range`, 0 to 1, so that the unit decides nothing (scores and
+    predictions stay in the label's unit). `weightwise check` warns where two tasks that are trained
+    together start with gradients more than ten times apart. `cosine_embedding_graded` (mlm):
+    squared distance of the cosine to the label's place in its range. `cosine_embedding_two_class`
     (bertram): labels from three fifths of the range up are similar, the others not, margin 0.
     `cross_entropy` (bertram): over the rounded labels, read back as the expectation. The
     `cosine_embedding` losses need `pair: siamese` and `decoder: cosine`."""
@@ -156,7 +160,9 @@ class TrainingConfig(OptimiserConfig):
     multiplies it natively, else fp32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto`: a GPU where there is one."""
-    record_every: Annotated[int, Field(ge=0), Aside("a recorded step is the same step")] = 50
+    record_every: Annotated[
+        int, Field(ge=0, le=2**31 - 1), Aside("a recorded step is the same step")
+    ] = 50
     """Record the inner products of the task gradients, by layer block, in every so many steps,
     from the first on; 0: never. Changes no result, so a finished run keeps what it has recorded."""
 

@@ -18,11 +18,14 @@ Layout (everything is plain JSON; a key is always there, null where there is not
                              "majority_share": share of labelled rows},
                 for regression {"mean", "sd", "min", "max",
                                 "edges": [6 bin edges over `range`], "counts": [5]},
-            "words": {"mean", "p95"}  white-space words of a row, both texts together
+            "words": {"mean", "p95"}, white-space words of a row, both texts together
+            "tokens": {"rows", "tokens", "unknown", "longest", "cut"}, see `fit.text_facts`; not
+                there before the texts are tokenised
         }}}},
      "leakage": [{"kind": "example" | "sentence", "task_a", "split_a", "task_b", "split_b",
                   "count": rows of b, "share_of_b", "examples": up to 3 [row_a, row_b]}],
-     "warnings": [text],
+     "warnings": [text], those of the data; `cautions.cautions` has those that depend on keys of
+         training and groupings, too
      "encoder": facts of `fetch_encoder`, with "layers" and "max_length" of the study}
 
 TABLE is the key of the configuration under which the source stands (train, dev, test); where
@@ -173,10 +176,13 @@ def _warnings(name: str, task: TaskConfig, facts: dict[str, Any]) -> list[str]:
         if labels is None:
             continue
         if task.kind == "regression":
-            if labels["min"] == labels["max"] and split != "train":
-                found.append(f"{name}: all {split} labels are equal, so Pearson's r is undefined")
+            if labels["min"] == labels["max"]:
+                found.append(f"{name}: {_equal_labels(split, labels['min'])}")
             continue
         absent = [c for c, n in zip(task.class_names, labels["counts"], strict=True) if n == 0]
+        if len(absent) == len(task.class_names) - 1:
+            found.append(f"{name}: {_one_class(split, labels['majority_class'])}")
+            continue
         for missing in absent:
             found.append(f"{name}: class '{missing}' has no {split} row")
     if facts["control_characters"]:
@@ -185,6 +191,27 @@ def _warnings(name: str, task: TaskConfig, facts: dict[str, Any]) -> list[str]:
             f"{facts['control_characters']:,}"
         )
     return found
+
+
+def _equal_labels(split: str, label: float) -> str:
+    """What is said where all labels of a split are one number."""
+    so = (
+        "there is nothing to learn, and predictions that are all equal have no Pearson's r"
+        if split == "train"
+        else "Pearson's r is undefined"
+    )
+    return f"all {split} labels are equal ({label:g}), so {so}"
+
+
+def _one_class(split: str, name: str) -> str:
+    """What is said where all rows of a split are of one class."""
+    so = (
+        "there is nothing to learn"
+        if split == "train"
+        else "its accuracy is the share of rows that are given that class, and tells no model "
+        "from a constant answer"
+    )
+    return f"all {split} rows are of class '{name}', so {so}"
 
 
 def leakage(examples: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:

@@ -57,6 +57,7 @@ def prepare(
     out: Path,
     cache: Path,
     report: Callable[[str], None] = lambda line: None,
+    accept: Callable[[dict[str, Any]], None] = lambda facts: None,
 ) -> dict[str, Any]:
     """Read, check and write the data and the encoder of a study.
 
@@ -65,6 +66,8 @@ def prepare(
         out: folder of `<task>.parquet` (schema `Examples`), `encoder/` and `checks.json`.
         cache: folder of downloads, shared by studies.
         report: told one line per thing done.
+        accept: given the facts of the encoder once its folder is there, before any data are read;
+            it raises where the encoder will not do.
 
     Returns:
         The checks, laid out as `weightwise.data.checks` says; the same as `checks.json`.
@@ -75,6 +78,9 @@ def prepare(
     """
     out, cache = Path(out), Path(cache)
     data_dir = Path(study.data_dir).expanduser() if study.data_dir else None
+    encoder = fetch_encoder(study.encoder, cache, out / "encoder")
+    report(f"encoder: {encoder['source']}")
+    accept(encoder)
     tables: dict[TableSource, SourceTable] = {}
 
     def read(source: TableSource) -> SourceTable:
@@ -91,8 +97,6 @@ def prepare(
         write_table(one.examples, Examples, out / f"{name}.parquet")
         counts = one.examples["split"].value_counts()
         report(f"{name}: " + ", ".join(f"{counts[s]:,} {s}" for s in SPLITS if s in counts))
-    encoder = fetch_encoder(study.encoder, cache, out / "encoder")
-    report(f"encoder: {encoder['source']}")
     checks = build_checks(study, prepared, encoder)
     write_json(out / "checks.json", checks)
     return checks

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from weightwise.stages.outcome import told
+from weightwise.config import StudyConfig
+from weightwise.data.cautions import cautions, task_fits, task_framings
+from weightwise.stages.outcome import told as told_of_stage
 
 
 def render(
-    checks: dict[str, Any], stages: Mapping[str, dict[str, Any] | None] | None = None
+    checks: dict[str, Any],
+    stages: Mapping[str, dict[str, Any] | None] | None = None,
+    study: StudyConfig | None = None,
+    warnings: Sequence[str] = (),
 ) -> list[RenderableType]:
-    """Tables of rows and labels, sources, leakage, stages and the encoder, then the warnings.
+    """Tables of rows and labels, tokens, sources, leakage, stages and the encoder, then warnings.
 
     Args:
         checks: laid out as `weightwise.data.checks` says.
         stages: what came of the stages (`StudyRuns.stage_record`); None for one not finished.
+        study: adds how its tasks' texts fit into the encoder, and its cautions.
+        warnings: more of them, of whatever else is known.
     """
-    parts: list[RenderableType] = [_rows(checks), _sources(checks), _leakage(checks)]
+    parts: list[RenderableType] = [_rows(checks)]
+    if study is not None:
+        parts.append(_tokens(checks, study))
+    parts += [_sources(checks), _leakage(checks)]
     if checks.get("stages"):
         parts.append(_stages(checks["stages"]))
     parts += [_what_came(name, record) for name, record in (stages or {}).items()]
@@ -31,9 +41,10 @@ def render(
         parts.append(
             Text(f"Encoder: {encoder['source']} (sha256 {encoder['sha256'][:12]}{licence})")
         )
-    for warning in checks["warnings"]:
+    told = [*checks["warnings"], *(cautions(study, checks) if study else ()), *warnings]
+    for warning in told:
         parts.append(Text(f"Warning: {warning}", style="yellow"))
-    if not checks["warnings"]:
+    if not told:
         parts.append(Text("No warnings.", style="green"))
     return parts
 
@@ -57,6 +68,17 @@ def _rows(checks: dict[str, Any]) -> Table:
         for split, facts in task["splits"].items():
             words = f"{facts['words']['mean']:.1f}"
             _add(table, name, split, f"{facts['rows']:,}", _labels(task, facts), words)
+    return table
+
+
+def _tokens(checks: dict[str, Any], study: StudyConfig) -> Table:
+    title = f"Tokens: rows that are cut at {study.encoder.max_length}, tokens that are unknown"
+    numbers = ("longest row", "rows cut", "cut", "unknown")
+    table = _table(title, "task", "split", "texts", *numbers, numbers=numbers)
+    for name, ways in task_framings(study).items():
+        for fit in (fit for way in ways for fit in task_fits(checks, name, way)):
+            counts = f"{fit.longest:,}", f"{fit.cut:,}", f"{fit.cut_share:.1%}"
+            _add(table, name, fit.split, fit.framing, *counts, f"{fit.unknown:.2%}")
     return table
 
 
@@ -118,7 +140,7 @@ def _stages(prepared: dict[str, Any]) -> RenderableType:
 def _what_came(name: str, record: dict[str, Any] | None) -> Text:
     if record is None:
         return Text(f"Stage {name}: not computed yet")
-    return Text(f"Stage {name} ({record['key'][:12]}): {told(record)}")
+    return Text(f"Stage {name} ({record['key'][:12]}): {told_of_stage(record)}")
 
 
 def _leakage(checks: dict[str, Any]) -> RenderableType:

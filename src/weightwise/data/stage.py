@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from weightwise.config import StudyConfig
+from weightwise.data.fit import (
+    refuse_unfit_encoder,
+    refuse_unknown_ids,
+    text_facts,
+    unknown_id,
+)
 from weightwise.data.prepare import prepare
 from weightwise.data.sources import read_table_source
 from weightwise.data.stage_texts import prepare_stage
-from weightwise.data.tokens import TokenisedSplit, load_splits, tokenise
+from weightwise.data.tokens import load_splits, load_tokenizer, tokenise
 from weightwise.files import write_json
+from weightwise.grid import Grid
 from weightwise.layout import Layout
 from weightwise.model.checkpoint import load_encoder
 from weightwise.model.encoder import Encoder
+from weightwise.stages.definition import longest as longest_sequence
 from weightwise.tables import Examples, read_table
 
 
@@ -31,32 +39,55 @@ def prepare_study(
         report: told one line per thing done.
 
     Returns:
-        The facts of `weightwise.data.checks`, with "tokens" added per task: {"longest": tokens of
-        the longest text, "cut": rows longer than `max_length`, "unknown_share"}.
+        The facts of `weightwise.data.checks`, with "tokens" added per split of every task, see
+        `fit.text_facts`.
 
     Raises:
         UserError: anything wrong in the sources, the encoder or the tokenizer; there is then no
             `checks.json`, and nothing takes the folder for prepared.
     """
-    checks = prepare(study, layout.data, layout.cache, report)
+    # Refused here, once, rather than in every run: groupings without weights, an unfit encoder.
+    list(Grid(study).cells)
+    longest = study.encoder.max_length
+    loaded: list[Encoder] = []
+
+    def accept(facts: dict[str, Any]) -> None:
+        encoder = load_encoder(layout.encoder, study.encoder.layers, longest=longest)
+        refuse_unfit_encoder(study, encoder.config, encoder.has_pooler, facts["source"])
+        loaded.append(encoder)
+
+    checks = prepare(study, layout.data, layout.cache, report, accept)
+    encoder, source = loaded[0], checks["encoder"]["source"]
     layout.checks.unlink(missing_ok=True)
-    # Refused here, once, rather than in every run.
-    encoder = load_encoder(layout.encoder, study.encoder.layers, longest=study.encoder.max_length)
-    for name, task in study.tasks.items():
-        facts = tokenise(layout.examples(name), layout.encoder, layout.tokens(name))
-        splits = load_splits(layout.tokens(name)).values()
-        joint = (task.pair or study.training.pair) == "joint"
-        cut = sum(_cut(split, joint, study.encoder.max_length) for split in splits)
-        checks["tasks"][name]["tokens"] = {
-            "longest": facts["longest"],
-            "cut": cut,
-            "unknown_share": facts["unknown_share"],
-        }
-        report(f"{name}: tokenised, {cut:,} rows longer than {study.encoder.max_length} tokens")
+    tokenizer, special = load_tokenizer(layout.encoder)
+    unknown = unknown_id(tokenizer)
+    for name in study.tasks:
+        tokenise(layout.examples(name), layout.encoder, layout.tokens(name))
+        splits = load_splits(layout.tokens(name))
+        for split, facts in text_facts(splits, longest, unknown).items():
+            checks["tasks"][name]["splits"][split]["tokens"] = facts
+        report(f"{name}: tokenised")
     if study.stages:
         _prepare_stages(study, layout, encoder, checks, report)
+        for name, stage in study.stages.items():
+            splits = load_splits(layout.stage_tokens(name))
+            checks["stages"][name]["splits"] = text_facts(
+                splits, longest_sequence(study, stage), unknown
+            )
+    refuse_unknown_ids(_token_ids(study, layout), special, tokenizer, encoder.config, source)
     write_json(layout.checks, checks)
     return checks
+
+
+def _token_ids(study: StudyConfig, layout: Layout) -> Iterator[tuple[str, np.ndarray]]:
+    """Whose texts, and their token ids [n]: of every task and stage."""
+    files = {f"task '{name}'": layout.tokens(name) for name in study.tasks}
+    files |= {f"stage '{name}'": layout.stage_tokens(name) for name in study.stages}
+    for whose, path in files.items():
+        for split in load_splits(path).values():
+            yield whose, split.a
+            if split.b is not None:
+                yield whose, split.b
 
 
 def _prepare_stages(
@@ -95,12 +126,3 @@ def _leak(stage: str, one: dict) -> str:
         f"stage {stage}: of the {one['split']} rows of {one['task']} {one['rows']:,} "
         f"({one['share']:.1%}) have a text that the stage is trained on or holds out"
     )
-
-
-def _cut(split: TokenisedSplit, joint: bool, longest: int) -> int:
-    """Rows of a split that do not fit into sequences of `longest` tokens."""
-    a = np.diff(split.a_offsets)
-    if split.b_offsets is None:
-        return int((a + 2 > longest).sum())
-    b = np.diff(split.b_offsets)
-    return int((a + b + 3 > longest).sum() if joint else (np.maximum(a, b) + 2 > longest).sum())

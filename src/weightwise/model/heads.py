@@ -117,8 +117,9 @@ class Target:
             output: regression: function of the output; unused where the output is a cosine or
                 class logits.
             low, high: regression: the label range.
-            loss: regression: `mse`, `cosine_embedding_graded`, `cosine_embedding_two_class` or
-                `cross_entropy` (over the whole labels of the range); see `model.similarity`.
+            loss: regression: `mse`, `mse_normalised` (of labels and predictions as shares of the
+                range), `cosine_embedding_graded`, `cosine_embedding_two_class` or `cross_entropy`
+                (over the whole labels of the range); see `model.similarity`.
             cosine: the decoder is the cosine of the two sentence vectors.
             classes: classification: number of classes.
         """
@@ -127,6 +128,7 @@ class Target:
         self.low = low
         self.high = high
         self.similarity_loss = loss if kind == "regression" else None
+        self.normalised = self.similarity_loss == "mse_normalised"
         self.by_classes = self.similarity_loss == "cross_entropy"
         self.reads_cosine = cosine and kind == "regression" and not self.by_classes
         self.outputs: int | None = 1
@@ -145,6 +147,8 @@ class Target:
         """
         if self.by_classes:
             return expected_label(outputs, self.low)
+        if self.normalised:
+            return self.low + (self.high - self.low) * self.shares(outputs)
         x = outputs.squeeze(-1)
         if self.reads_cosine:
             return self.low + (self.high - self.low) * x
@@ -153,6 +157,16 @@ class Target:
         if self.output == "sigmoid":
             return self.low + (self.high - self.low) * torch.sigmoid(x)
         return x
+
+    def shares(self, outputs: torch.Tensor) -> torch.Tensor:
+        """`mse_normalised`: outputs [B, 1] to places in the label range [B], low at 0, high at 1.
+
+        Labels of another unit have the same places, so the run is the same but for rounding.
+        """
+        x = outputs.squeeze(-1)
+        if self.reads_cosine or self.output == "identity":
+            return x
+        return F.relu(x) if self.output == "relu" else torch.sigmoid(x)
 
     def loss(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean loss of a batch. labels [B]: class numbers or real labels, fp32."""
@@ -166,6 +180,8 @@ class Target:
             return graded_cosine_loss(outputs.squeeze(-1), labels, self.low, self.high)
         if self.similarity_loss == "cosine_embedding_two_class":
             return two_class_cosine_loss(outputs.squeeze(-1), labels, self.low, self.high)
+        if self.normalised:
+            return F.mse_loss(self.shares(outputs), (labels - self.low) / (self.high - self.low))
         return F.mse_loss(self.values(outputs), labels)
 
     def predict(self, outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -202,6 +218,8 @@ class Target:
                 head.last.bias.fill_(self._bias(mean))
 
     def _bias(self, mean: float) -> float:
+        if self.normalised and self.output != "sigmoid":
+            return (mean - self.low) / (self.high - self.low)
         if self.output == "relu":
             return mean - self.low
         if self.output == "sigmoid":

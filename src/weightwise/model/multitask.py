@@ -98,6 +98,12 @@ class MultiTaskModel(nn.Module):
             )
             target.start_at(head, label_means[name])
             self._add(name, head, target)
+        if "joint" in self.pairs.values() and self.encoder.config.type_vocab_size < 2:
+            raise UserError(
+                f"{encoder_folder}: the checkpoint tells no first text from a second one "
+                f"(`type_vocab_size: {self.encoder.config.type_vocab_size}`), so pairs cannot be "
+                "joined; set `pair: siamese`"
+            )
         if "pooler" in self.representations.values() and not self.encoder.has_pooler:
             raise UserError(
                 f"{encoder_folder}: the checkpoint has no pooler; use representation cls or mean"

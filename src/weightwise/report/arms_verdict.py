@@ -3,12 +3,17 @@ better than the reference."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 import pandas as pd
 
 from weightwise.analysis.claims import gains
 from weightwise.analysis.comparisons import OVERALL
 from weightwise.figures import names
 from weightwise.figures.inputs import Inputs
+from weightwise.report.score_cautions import cautions_of_variants
 from weightwise.report.verdict import BADGES, Card, number
 
 ANCHOR = "named-arms"
@@ -51,14 +56,17 @@ def arms_headline(inputs: Inputs) -> str:
     )
 
 
-def arms_cards(inputs: Inputs) -> list[Card]:
-    """One card per task, and one for the overall score."""
+def arms_cards(inputs: Inputs, checks: Mapping[str, Any] | None = None) -> list[Card]:
+    """One card per task, and one for the overall score; `checks` (see `weightwise.data.checks`) add
+    what touches a task's scores."""
     made = []
     for task in _columns(inputs):
         rows = _together(inputs.comparisons[inputs.comparisons["task"] == task])
         dev = rows[(rows["split"] == "dev") & rows["score"].notna()]
         if len(dev):
-            made.append(_card(inputs, task, rows, _best(dev, gains(rows))))
+            card = _card(inputs, task, rows, _best(dev, gains(rows)))
+            told = cautions_of_variants(inputs, inputs.variants, task, checks or {})
+            made.append(replace(card, cautions=told))
     return made
 
 

@@ -25,6 +25,7 @@ from weightwise.report.gradients_section import GradientsSection, gradients_sect
 from weightwise.report.html import Figure, Table, render, svg_source
 from weightwise.report.learning_section import LearningSection, learning_section
 from weightwise.report.left_out import left_out_tables
+from weightwise.report.score_cautions import cautions_of_variants
 from weightwise.report.task_section import TaskSection, task_section
 
 
@@ -92,11 +93,12 @@ def build_report(
         "dev_only": verdict.selected_on_dev(inputs, inputs.variants[0]) if sections else [],
         "several": several,
         "variants": sections,
+        "cautions": _of_all_variants(inputs, facts) if several and not arms else [],
         "comparison": study_tables.variants_table(inputs) if several and not arms else None,
         "comparisons": comparison_tables(inputs),
         "arms": arms,
         "arms_headline": arms_headline(inputs) if arms else "",
-        "arms_cards": arms_cards(inputs) if arms else [],
+        "arms_cards": arms_cards(inputs, facts) if arms else [],
         "beside": beside_study(inputs, study, facts) if study else None,
         "left_out": left_out_tables(inputs, paper),
         "fontless": letters_without_a_font("".join(str(f.get("letters", "")) for f in figures)),
@@ -104,7 +106,7 @@ def build_report(
         "facts": run_section.what_was_run(inputs, _encoder(study, facts)),
         "errors": errors_section(inputs, _of_tasks(figures, "overlap")),
         "stages": stage_section.stage_table(stages or {}, facts),
-        "data": data_section.data_section(facts),
+        "data": data_section.data_section(facts, study),
         "has_checks": bool(facts),
         "costs": run_section.cost_table(inputs),
         "runs": run_section.run_table(inputs),
@@ -139,7 +141,7 @@ def _variant(
         anchor=f"variant{suffix or '-default'}",
         compared=inputs.has_baselines(variant),
         headline=verdict.headline(inputs, variant),
-        cards=verdict.cards(inputs, variant),
+        cards=verdict.cards(inputs, variant, facts),
         overview=[f["figure"] for f in own if f.get("kind") == "pairings"],
         tasks=[
             task_section(inputs, task, variant, _by_kind(own, task), facts)
@@ -153,6 +155,15 @@ def _variant(
         gradients=gradients_section(inputs, variant, own),
         beside=beside,
     )
+
+
+def _of_all_variants(inputs: Inputs, facts: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """What touches the scores of each task, for the first screen of a study of several variants,
+    whose cards stand further down."""
+    told = {
+        task: cautions_of_variants(inputs, inputs.variants, task, facts) for task in inputs.tasks()
+    }
+    return [(task, lines) for task, lines in told.items() if lines]
 
 
 def _by_kind(figures: list[dict[str, Any]], task: str) -> dict[str, list[Figure]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from weightwise.config import StudyConfig
+from weightwise.data.cautions import cautions, task_fits, task_framings
 from weightwise.figures import names
 from weightwise.report.html import Table, table
 
@@ -19,12 +21,13 @@ class DataSection:
     encoder: list[tuple[str, str]]
 
 
-def data_section(checks: dict[str, Any]) -> DataSection:
-    """The section; empty tables are left out."""
+def data_section(checks: dict[str, Any], study: StudyConfig | None = None) -> DataSection:
+    """The section; empty tables are left out. The study adds how its texts fit the encoder, and its
+    own cautions."""
     tasks = {name: facts for name, facts in _mapping(checks, "tasks").items() if facts}
     stages = _mapping(checks, "stages")
-    tables = [_rows(tasks), _labels(tasks), _dropped(tasks), _leakage(checks), _sources(tasks)]
-    tables.append(_stages(stages))
+    tables = [_rows(tasks), _labels(tasks), _tokens(checks, study), _dropped(tasks)]
+    tables += [_leakage(checks), _sources(tasks), _stages(stages)]
     credited = [*tasks.items(), *stages.items()]
     licences = [(name, str(f["licence"])) for name, f in credited if f.get("licence")]
     encoder = [
@@ -33,6 +36,8 @@ def data_section(checks: dict[str, Any]) -> DataSection:
         if value is not None
     ]
     found = [str(warning) for warning in checks.get("warnings") or []]
+    if study is not None and tasks:
+        found += cautions(study, checks)
     return DataSection(found, [t for t in tables if t], licences, encoder)
 
 
@@ -88,6 +93,31 @@ def _labels(tasks: dict[str, Any]) -> Table:
             ]
             lines.append([name, split, "; ".join(shares)])
     return table("Labels", ["Task", "Split", "Share of rows"], lines, numeric=False)
+
+
+def _tokens(checks: dict[str, Any], study: StudyConfig | None) -> Table | None:
+    if study is None:
+        return None
+    lines = [
+        [
+            name,
+            fit.split,
+            fit.framing,
+            f"{fit.longest:,}",
+            _count(fit.cut),
+            f"{100 * fit.cut_share:.1f} %",
+            f"{100 * fit.unknown:.2f} %",
+        ]
+        for name, ways in task_framings(study).items()
+        for way in ways
+        for fit in task_fits(checks, name, way)
+    ]
+    head = ["Task", "Split", "Texts", "Longest row", "Rows cut", "Share cut", "Unknown tokens"]
+    note = (
+        f"Tokens of a row with those that frame it; rows longer than {study.encoder.max_length} "
+        "are cut. joint: both texts in one sequence; siamese: each in one of its own."
+    )
+    return table("How the texts fit into the encoder", head, lines, note)
 
 
 def _dropped(tasks: dict[str, Any]) -> Table:

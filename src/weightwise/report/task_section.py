@@ -13,6 +13,7 @@ from weightwise.figures.drawing import split_note
 from weightwise.figures.inputs import Inputs, of
 from weightwise.report import verdict
 from weightwise.report.html import Cell, Figure, Table, table
+from weightwise.report.score_cautions import score_cautions
 
 KINDS = (
     ("heatmap", "Change by arm and grouping"),
@@ -48,6 +49,7 @@ class TaskSection:
     title: str
     anchor: str
     baselines: list[str]
+    cautions: list[str]
     blocks: list[Block]
 
 
@@ -80,6 +82,7 @@ def task_section(
         title=inputs.title(task),
         anchor=verdict.anchor(task, variant),
         baselines=[_baseline(inputs, task, variant, split, checks) for split in splits],
+        cautions=score_cautions(inputs, variant, task, checks, all_cuts=True),
         blocks=blocks,
     )
 
@@ -89,6 +92,9 @@ def _baseline(inputs: Inputs, task: str, variant: str, split: str, checks: dict[
     rows = rows[rows["combiner"] == "baseline"]
     score, sd = (rows.iloc[0]["score"], rows.iloc[0]["score_sd"]) if len(rows) else (None, None)
     if not verdict.number(score):
+        why = rows.iloc[0]["undefined"] if len(rows) else None
+        if names.is_text(why):
+            return f"{split}: alone, there is no score: {why}."
         return f"{split}: there is no baseline, so no change can be computed."
     text = f"{split}: alone, {inputs.metric(task)} {names.score(score)}"
     if verdict.number(sd):

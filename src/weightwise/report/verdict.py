@@ -4,13 +4,16 @@ does not decide. All of it follows the rows of `analysis.claims`."""
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
 from weightwise.analysis.claims import Answer, answer
 from weightwise.figures import names
 from weightwise.figures.inputs import Inputs, of
 from weightwise.grid import plain
+from weightwise.report.score_cautions import score_cautions
 
 BADGES = {
     "gain": "gain",
@@ -35,6 +38,8 @@ class Card:
     advice: str
     facts: list[str]
     evidence: str
+    cautions: list[str] = field(default_factory=list)
+    """What touches the scores: cut texts, texts that a training has seen."""
 
 
 def weights(combiner: str, alpha: object, task: str, group: str) -> str:
@@ -52,29 +57,56 @@ def weights(combiner: str, alpha: object, task: str, group: str) -> str:
     return f"{prefix}weights {', '.join(parts)}"
 
 
-def cards(inputs: Inputs, variant: str) -> list[Card]:
-    """One card per task of a variant."""
+def cards(inputs: Inputs, variant: str, checks: Mapping[str, Any] | None = None) -> list[Card]:
+    """One card per task of a variant; `checks` (see `weightwise.data.checks`) add what touches its
+    scores."""
+    return [
+        replace(card, cautions=score_cautions(inputs, variant, card.task, checks or {}))
+        for card in _cards(inputs, variant)
+    ]
+
+
+def _cards(inputs: Inputs, variant: str) -> list[Card]:
     made = []
     for task in inputs.tasks(variant):
-        rows = of(inputs.best, task, variant)
-        found = answer(rows)
+        found = answer(of(inputs.best, task, variant))
         if found.row is not None:
             made.append(_card(inputs, variant, task, found))
         else:
-            reason = rows["reason"].iloc[0] if len(rows) else "no grouping with this task was run"
-            made.append(
-                Card(
-                    task=task,
-                    title=inputs.title(task),
-                    anchor=anchor(task, variant),
-                    look="muted",
-                    badge="not comparable",
-                    advice="Nothing can be said of this task.",
-                    facts=[],
-                    evidence=reason,
-                )
-            )
+            made.append(_without_change(inputs, variant, task))
     return made
+
+
+def _without_change(inputs: Inputs, variant: str, task: str) -> Card:
+    """The card of a task with nothing to compare: trained alone only, or no change is defined."""
+    paired = bool(inputs.groups(task, variant))
+    advice = "No pairing can be compared." if paired else "Nothing to pair: it was trained alone."
+    return Card(
+        task=task,
+        title=inputs.title(task),
+        anchor=anchor(task, variant),
+        look="muted",
+        badge="not comparable" if paired else "alone",
+        advice=advice,
+        facts=list(_alone(inputs, variant, task)),
+        evidence=incomparable(inputs, variant, task) if paired else "",
+    )
+
+
+def _alone(inputs: Inputs, variant: str, task: str) -> Iterator[str]:
+    """The scores of a task alone."""
+    arms = of(inputs.arms, task, variant)
+    arms = arms[arms["combiner"] == "baseline"]
+    for split in reversed(inputs.splits(task, variant)):
+        for score in arms.loc[arms["split"] == split, "score"].dropna():
+            yield f"{inputs.metric(task)} {names.score(score)} on {split}, alone"
+
+
+def incomparable(inputs: Inputs, variant: str, task: str) -> str:
+    """Why no arm of a task can be compared with the task alone; empty where nothing says."""
+    best = of(inputs.best, task, variant)
+    told = dict.fromkeys(str(r).removeprefix("not comparable: ") for r in best["reason"])
+    return "; ".join([reason for reason in told if reason][:2])
 
 
 def chosen(inputs: Inputs, task: str, variant: str):
@@ -127,7 +159,9 @@ def _card(inputs: Inputs, variant: str, task: str, found: Answer) -> Card:
         facts.append(f"{inputs.metric(task)} {names.score(arm['score'])} on {split}")
     if verdict == "not decided":
         facts.append(_visible(row))
-    if verdict == "one seed":
+    if verdict == "one seed" and arm is not None and names.is_text(arm["undefined"]):
+        facts.append(f"one seed counts; {arm['undefined']}")
+    elif verdict == "one seed":
         facts.append("run at least two seeds for an interval, five for a useful one")
     return Card(
         task=task,
@@ -171,10 +205,15 @@ def headline(inputs: Inputs, variant: str) -> str:
         verdict: [task for task, found in told.items() if found.verdict == verdict]
         for verdict in ("gain", "alone", "not decided", "one seed", "not comparable")
     }
-    if len(by_verdict["not comparable"]) == len(told):
+    alone = [task for task in told if not inputs.groups(task, variant)]
+    if len(alone) == len(told):
         return (
-            "No pairing can be compared with a task trained alone: baselines or scores are missing."
+            f"There is nothing to pair: {_listed(alone)} {'was' if len(alone) == 1 else 'were'} "
+            "trained alone, so there are scores, but no changes."
         )
+    lost = _lost(inputs, variant, [t for t in by_verdict["not comparable"] if t not in alone])
+    if len(by_verdict["not comparable"]) == len(told):
+        return f"No pairing can be compared with a task trained alone. {lost}"
     sentences = []
     for task in by_verdict["gain"]:
         row = told[task].row
@@ -206,14 +245,32 @@ def headline(inputs: Inputs, variant: str) -> str:
             if len(by_verdict["one seed"]) == len(told)
             else (f" for {', '.join(by_verdict['one seed'])}")
         )
+        several = inputs.scores["seed"].nunique() > 1
+        start = "Of several seeds one alone counts" if several else "One seed was run"
         sentences.append(
-            f"One seed was run{tasks}, so no interval exists and no pairing can be recommended. "
+            f"{start}{tasks}, so no interval exists and no pairing can be recommended. "
             f"The best change seen is {names.percent(best)}; run more seeds before believing it."
         )
-    if by_verdict["not comparable"]:
-        tasks = ", ".join(by_verdict["not comparable"])
-        sentences.append(f"{tasks} cannot be compared: no baseline or score.")
+    sentences += [lost] if lost else []
+    if alone:
+        sentences.append(f"{_listed(alone)} stood in no pairing.")
     return " ".join(sentences)
+
+
+def _lost(inputs: Inputs, variant: str, tasks: list[str]) -> str:
+    """Which tasks cannot be compared, by their reasons."""
+    by_reason: dict[str, list[str]] = {}
+    for task in tasks:
+        reason = incomparable(inputs, variant, task) or "no baseline or score"
+        by_reason.setdefault(reason, []).append(task)
+    return " ".join(
+        f"{_listed(told)} cannot be compared: {reason}." for reason, told in by_reason.items()
+    )
+
+
+def _listed(tasks: list[str]) -> str:
+    """`A`, `A and B`, `A, B and C`."""
+    return " and ".join(filter(None, [", ".join(tasks[:-1]), tasks[-1]]))
 
 
 def _seen(row) -> str:
@@ -226,4 +283,4 @@ def _or_least(value: object) -> float:
 
 def selected_on_dev(inputs: Inputs, variant: str) -> list[str]:
     """Tasks without test scores, whose numbers were chosen on the split they are measured on."""
-    return [t for t in inputs.tasks(variant) if "test" not in inputs.splits(t, variant)]
+    return [t for t in inputs.tasks(variant) if inputs.splits(t, variant) == ["dev"]]

@@ -43,6 +43,13 @@ class Scores(Table):
     epoch: Series[float] = pa.Field(ge=1, nullable=True, description="best dev epoch, from 1")
     run: Series[str] = pa.Field(nullable=True, description="key of the run in the store")
     alias_of: Series[str] = pa.Field(nullable=True, description="label of the arm that was run")
+    undefined: Series[str] = pa.Field(
+        nullable=True, default=None, description="why there is no score, where it is known"
+    )
+
+    class Config(Table.Config):
+        # Tables of others, and of finished studies, do not say.
+        add_missing_columns = True
 
 
 class Runs(Table):

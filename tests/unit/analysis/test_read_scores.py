@@ -244,12 +244,27 @@ def test_bad_rows_are_refused_in_words(tmp_path, line, expected):
     ("column", "value", "expected"),
     [
         ("seed", "1.5", "seed '1.5' is not a whole number"),
+        ("seed", "9223372036854775808", "seed 9223372036854775808 is outside"),
         ("split", "train", "split 'train' is unknown"),
         ("epoch", "0", "epoch 0 is below 1"),
     ],
 )
 def test_bad_optional_cells(tmp_path, column, value, expected):
     assert expected in refused(tmp_path, f"{BASE},{value}", header=f"{HEADER},{column}")
+
+
+def test_rows_of_every_epoch_are_told_which_to_keep(tmp_path):
+    said = refused(tmp_path, f"{BASE},3", f"{BASE},4", header=f"{HEADER},epoch")
+    assert "line 2 and line 3 are the same cell, of different epochs (3 and 4)" in said
+    assert "keep the chosen epoch's row" in said
+    said = refused(tmp_path, f"{BASE},3", f"{BASE},3", header=f"{HEADER},epoch")
+    assert said.endswith("line 2 and line 3 are the same cell")
+
+
+@pytest.mark.parametrize("seed", [str(-(2**63)), str(2**63 - 1)])
+def test_seeds_of_any_study_are_read(tmp_path, seed):
+    path = write(tmp_path, f"{BASE},{seed}", header=f"{HEADER},seed")
+    assert read_scores(path)["seed"].tolist() == [int(seed)]
 
 
 def test_the_same_weight_in_two_forms_is_one_cell(tmp_path):

@@ -43,6 +43,21 @@ def test_undefined_changes_are_said(row, scores, baseline, score, reason):
     assert pd.isna(found["change"])
 
 
+def test_why_a_score_is_undefined_is_handed_on(row, scores):
+    table = scores(
+        [
+            row("SIM", "SIM", "baseline", None),
+            row("SIM", "SEN+SIM", "pcgrad", 0.3),
+            row("SIM", "PAR+SIM", "pcgrad", None),
+        ]
+    ).assign(undefined=["the predictions are constant", None, "all is lost"])
+    assert list(relative_changes(table)["undefined"]) == [
+        "the predictions are constant",
+        "the baseline has no score: the predictions are constant",
+        "all is lost",
+    ]
+
+
 def test_a_leaderboard_name_is_no_grouping(row, scores):
     table = scores([row("SEN", "SEN", "baseline", 0.5), row("SEN", "best", "best", 0.6)])
     assert relative_changes(table)["undefined"][1] == "grouping 'best' is not a list of tasks"

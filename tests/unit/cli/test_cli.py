@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +41,52 @@ def test_plan_counts_the_runs(tmp_path, monkeypatch):
     assert "of one core (a blind guess" in done.stdout
     assert "Start it: snakemake; a target stands first: snakemake trained\n" in done.stdout
     assert "SEN+PAR/unitary-0.3/default/seed-2" in done.stdout
+
+
+def said_by_plan(tmp_path, study: str, *sets: str) -> str:
+    """What `weightwise plan` prints of a shipped study that is not prepared, on one line."""
+    options = [part for one in sets for part in ("--set", one)]
+    done = runner.invoke(app, ["plan", study, "--results", str(tmp_path), *options])
+    assert done.exit_code == 0, done.output
+    return " ".join(done.stdout.split())
+
+
+def minutes(said: str) -> float:
+    """The cost that `plan` names, in minutes."""
+    found = re.search(r"about (?:(\d+) h )?(\d+) min of one core", said)
+    return 60 * int(found[1] or 0) + int(found[2])
+
+
+@pytest.mark.parametrize(
+    ("study", "least", "most"),
+    # Measured on two cores: 24 minutes, 17, and 33.5 minutes of one core.
+    [("bertram-small", 20, 100), ("simcse-small", 12, 70), (None, 15, 70)],
+)
+def test_the_blind_guess_of_shipped_studies_is_not_far_off(tmp_path, study, least, most):
+    path = f"workflow/studies/{study}.yaml" if study else "config.yaml"
+    assert least <= minutes(said_by_plan(tmp_path, path)) <= most
+
+
+def test_the_blind_guess_reads_a_local_encoder_or_says_that_it_knows_none(tmp_path):
+    folder = tmp_path / "encoder"
+    folder.mkdir()
+    sizes = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12}
+    source = f"encoder.source={{type: directory, path: {folder}}}"
+    unknown = said_by_plan(tmp_path, "config.yaml", source, "encoder.layers=null")
+    assert "an encoder as large as bert-base" in unknown
+    (folder / "config.json").write_text(json.dumps(sizes))
+    known = said_by_plan(tmp_path, "config.yaml", source, "encoder.layers=null")
+    assert "bert-base" not in known
+    assert minutes(known) == minutes(unknown)
+    (folder / "config.json").write_text(json.dumps(sizes | {"num_hidden_layers": 6}))
+    half = said_by_plan(tmp_path, "config.yaml", source, "encoder.layers=null")
+    assert minutes(half) == pytest.approx(minutes(known) / 2, abs=1)
+
+
+def test_plan_names_tasks_in_no_grouping(tmp_path):
+    said = said_by_plan(tmp_path, "config.yaml", "groupings=[[SEN, SIM]]")
+    assert "Warning: PAR: in no grouping, so it is neither trained nor scored" in said
+    assert "Warning" not in said_by_plan(tmp_path, "config.yaml")
 
 
 def test_analyse_gives_the_papers_figures(tmp_path):

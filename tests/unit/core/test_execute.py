@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 import torch
 from core_helpers import rewrite_tensors, write_checkpoint
 
+from weightwise.config.tasks import SimilarityLoss
 from weightwise.data.stage import prepare_study
 from weightwise.errors import Diverged, UserError
 from weightwise.files import read_json
@@ -348,9 +350,7 @@ def test_siamese_study(prepared):
     assert result["record"]["scores"].keys() == {"PAR", "SIM"}
 
 
-@pytest.mark.parametrize(
-    "loss", ["mse", "cosine_embedding_graded", "cosine_embedding_two_class", "cross_entropy"]
-)
+@pytest.mark.parametrize("loss", get_args(SimilarityLoss))
 def test_study_of_cosines(prepared, loss):
     """A regression head that is the cosine has no parameters of its own; runs must bear that."""
     keys = {"pair": "siamese", "decoder": "cosine", "head": "linear", "similarity_loss": loss}

@@ -155,3 +155,57 @@ def test_predictions():
     )
     assert prediction.tolist() == [1, 3]
     assert confidence is None
+
+
+def normalised(output: str, low: float, high: float, **keys) -> Target:
+    return Target("regression", output, low, high, "mse_normalised", **keys)
+
+
+def mse_of_shares(output: str, outputs: np.ndarray, labels: np.ndarray, low: float, high: float):
+    """The loss as it is documented, in double precision: squared error of places in the range."""
+    x = outputs[:, 0]
+    places = {"relu": np.maximum(x, 0), "sigmoid": 1 / (1 + np.exp(-x)), "identity": x}[output]
+    return np.mean((places - (labels - low) / (high - low)) ** 2), low + (high - low) * places
+
+
+@pytest.mark.parametrize("output", ["relu", "sigmoid", "identity"])
+@pytest.mark.parametrize(("low", "high"), [(0.0, 5.0), (0.0, 100.0), (-3.0, -1.0)])
+def test_normalised_loss_is_that_of_shares_of_the_range(output, low, high):
+    generator = np.random.default_rng(0)
+    outputs, labels = generator.normal(size=(64, 1)), generator.uniform(low, high, 64)
+    loss, values = mse_of_shares(output, outputs, labels, low, high)
+    target = normalised(output, low, high)
+    given = torch.from_numpy(outputs)
+    assert float(target.loss(given, torch.from_numpy(labels))) == pytest.approx(loss, rel=1e-12)
+    assert np.allclose(target.values(given).numpy(), values, rtol=1e-12)
+    assert np.allclose(target.predict(given)[0].numpy(), values, rtol=1e-12)
+
+
+@pytest.mark.parametrize("output", ["relu", "sigmoid", "identity"])
+def test_the_unit_of_labels_decides_nothing_under_the_normalised_loss(output):
+    """Labels times 20 give the same first weights, losses and gradients, and predictions times 20;
+    under `mse` they do not."""
+    given = torch.rand(64, generator=torch.Generator().manual_seed(2), dtype=torch.float64) * 5
+
+    def start(loss: str, scale: float):
+        head = make_head(p=0.0).double()
+        target = Target("regression", output, 0.0, 5.0 * scale, loss)
+        target.start_at(head, float(given.mean()) * scale)
+        outputs = head(states().double())
+        value = target.loss(outputs, given * scale)
+        gradient = torch.autograd.grad(value, list(head.parameters()))
+        return value, torch.cat([g.flatten() for g in gradient]), target.values(outputs)
+
+    small, large = start("mse_normalised", 1.0), start("mse_normalised", 20.0)
+    assert torch.allclose(small[0], large[0], rtol=1e-6)
+    assert torch.allclose(small[1], large[1], rtol=1e-5, atol=1e-7)
+    assert torch.allclose(20 * small[2], large[2], rtol=1e-6)
+    assert start("mse", 20.0)[1].norm() > 15 * start("mse", 1.0)[1].norm()
+
+
+def test_a_cosine_is_the_share_under_the_normalised_loss():
+    target = normalised("relu", 1.0, 5.0, cosine=True)
+    cosines = torch.tensor([[-0.5], [0.25], [1.0]])
+    assert target.values(cosines).tolist() == [-1.0, 2.0, 5.0]
+    assert target.predict(cosines)[0].tolist() == [1.0, 2.0, 5.0]
+    assert float(target.loss(cosines, torch.tensor([1.0, 2.0, 5.0]))) == pytest.approx(0.25 / 3)

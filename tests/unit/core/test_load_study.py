@@ -97,6 +97,15 @@ def test_unknown_task_in_a_grouping(study_file):
     assert "did you mean 'PAR'?" in said
 
 
+def test_seeds_go_to_the_ends_of_what_tables_hold(study_file):
+    ends = [-(2**63), -1, 2**63 - 1]
+    assert load_study(study_file(seeds=ends, study_seed=-(2**63))).seeds == tuple(ends)
+
+
+def test_a_single_seed_that_is_refused_is_one_line(study_file):
+    assert "\n" not in refusal(study_file(), "seeds=[9223372036854775808]")
+
+
 @pytest.mark.parametrize("groupings", [[["SEN", "SEN"]], [[]]])
 def test_grouping_with_a_repeat_or_nothing_is_refused(study_file, groupings):
     assert "groupings" in refusal(study_file(groupings=groupings))
@@ -227,6 +236,26 @@ def test_value_of_another_type_names_the_key(study_file):
         ),
         ("seeds=[1, x]", "seeds.1: is 'x', but must be a whole number"),
         ("seeds=1", "seeds: is 1, but must be a list: write it as a list, seeds: [1]"),
+        ("seeds=[]", "seeds: name at least one seed"),
+        ("seeds=[9223372036854775808]", "seeds.0: is "),
+        ("seeds=[-9223372036854775809]", "seeds.0: is "),
+        ("study_seed=9223372036854775808", "study_seed: is "),
+        (
+            "tasks.SEN.data.limit.seed=-9223372036854775809",
+            "tasks.SEN.data.limit.seed: is ",
+        ),
+        (
+            "tasks.SEN.data.split={dev: 0.1, seed: 9223372036854775808}",
+            "tasks.SEN.data.split.seed: is ",
+        ),
+        ("training.epochs=2147483648", "training.epochs: is "),
+        ("training.batch_size=1000000000000", "training.batch_size: is "),
+        ("training.train_rows={SEN: 2147483648}", "training.train_rows.SEN: is "),
+        ("training.record_every=1000000000000", "training.record_every: is "),
+        ("training.probe_epochs=1000000000000", "training.probe_epochs: is "),
+        ("encoder.layers=1000000000000", "encoder.layers: is "),
+        ("threads=1000000000000", "threads: is "),
+        ("alphas=['1e-999999999']", "alphas.0: alpha 1e-999999999 has more than 20 decimals"),
         ("groupings={upto: 2}", "groupings: unknown key 'upto'; did you mean 'up_to'?"),
         ("groupings=[]", "groupings: name at least one"),
         ("combiners=[adition]", "combiners.0: unknown combiner 'adition'; did you mean"),

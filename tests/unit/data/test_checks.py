@@ -89,7 +89,7 @@ def test_facts_warnings_and_tables(tmp_path, study, write):
     assert checks["warnings"] == [
         "SEN: class '[good]' has no train row",
         "SEN: class 'fair' has no dev row",
-        "SIM: all dev labels are equal, so Pearson's r is undefined",
+        "SIM: all dev labels are equal (2), so Pearson's r is undefined",
         "SEN: of its dev rows 1 (50.0%) also in train of SEN",
     ]
     assert checks["encoder"]["max_length"] == 128
@@ -102,5 +102,5 @@ def test_facts_warnings_and_tables(tmp_path, study, write):
     assert "bad 2, fair 1, [good] 0; majority 66.7%" in text
     assert "mean 2.50" in text
     assert "3 and 2" in text
-    assert "Warning: SIM: all dev labels are equal" in text
+    assert "Warning: SIM: all dev labels are equal (2)" in text
     assert "apache-2.0" in text

@@ -147,7 +147,7 @@ def test_training_alone_is_advised_where_gains_are_excluded(tmp_path):
 
 
 def test_a_single_task_and_a_missing_baseline_have_pages(build):
-    assert "No pairing can be compared" in Page(build(tasks=("SEN",))).text
+    assert "There is nothing to pair: SEN was trained alone" in Page(build(tasks=("SEN",))).text
     text = Page(build(predictions=False, no_baseline=("PAR",))).text
     assert "PAR cannot be compared" in text
     assert "there is no baseline" in text
