@@ -35,11 +35,13 @@ TRAINING_MODULES = (
 # Whatever decides the encoder that a stage leaves, by the kind of the stage.
 STAGE_MODULES = (
     "data/tokens.py",
+    "model/architecture.py",
     "model/checkpoint.py",
     "model/dropout.py",
     "model/encoder.py",
     "model/linear.py",
     "model/packed.py",
+    "model/weights.py",
     "seeding.py",
     "stages/inputs.py",
     "stages/loop.py",

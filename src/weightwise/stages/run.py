@@ -12,8 +12,9 @@ import pandas as pd
 import torch
 
 from weightwise.data import tokens
-from weightwise.data.tokens import SpecialTokens
+from weightwise.data.tokenizer import SpecialTokens, load_tokenizer
 from weightwise.files import write_json
+from weightwise.model.architecture import BertConfig
 from weightwise.model.checkpoint import load_encoder
 from weightwise.runs import StudyRuns
 from weightwise.stages.definition import longest, stage_definition
@@ -40,6 +41,7 @@ def stage_inputs(runs: StudyRuns, name: str) -> StageInputs:
     splits = tokens.load_splits(path)
     folder, layers = runs.encoder_after(stage.after)
     device = choose_device(study.training.device)
+    embeddings = BertConfig.read(folder / "config.json").vocab_size
     return StageInputs(
         name=name,
         stage=stage,
@@ -47,7 +49,7 @@ def stage_inputs(runs: StudyRuns, name: str) -> StageInputs:
         train=splits["train"],
         held_out=splits["dev"],
         special=SpecialTokens(*tokens.facts(path)["special"]),
-        mask=tokens.load_tokenizer(folder)[0].token_to_id("[MASK]"),
+        mask=load_tokenizer(folder, embeddings=embeddings).mask,
         max_length=longest(study, stage),
         folder=folder,
         layers=layers,
