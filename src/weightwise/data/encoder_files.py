@@ -7,6 +7,7 @@ in `1_Pooling/config.json` how token vectors become one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Container
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from weightwise.model.weights import INDEX, SHARD_NAME, WEIGHTS, shards
 from weightwise.untrusted import read_bytes, read_object
 
 FILES = ("config.json", WEIGHTS, INDEX, *TOKENIZER_FILES)
-"""Everything that is ever taken from a checkpoint folder, beside the shards that its index names."""
+"""All that is ever taken from a checkpoint folder, beside the shards that its index names."""
 BESIDE = ("modules.json", "sentence_bert_config.json", "1_Pooling/config.json")
 """What else is read of a folder, for warnings."""
 OLD_FOLDER = "0_Transformer"
@@ -90,9 +91,9 @@ def refuse_incomplete(root: Path, name: str, folder: Path | None) -> None:
         kept = pickles(root)
         if kept and folder is not None:
             raise UserError(
-                f"{name}: has its weights in '{kept[0]}' only, a pickle; weightwise reads safetensors "
-                f"only, since opening a pickle can run code. `weightwise convert {folder} OUT` turns "
-                "it into safetensors in a new folder OUT; name that folder in `encoder.source`"
+                f"{name}: has its weights in '{kept[0]}' only, a pickle; weightwise reads "
+                f"safetensors only, since opening a pickle can run code. `weightwise convert "
+                f"{folder} OUT` turns it into safetensors in a new folder OUT; name OUT in `encoder.source`"
             )
         raise UserError(
             f"{name}: has no {WEIGHTS} (nor {INDEX}); weightwise reads safetensors only. Name a "
@@ -139,9 +140,7 @@ def _pooling(key: str) -> str:
 
 
 def _modules(path: Path, name: str) -> list[str]:
-    """Kinds of the modules behind encoder and pooling, but for `Normalize`, which has no weights."""
-    import json
-
+    """Kinds of the modules behind encoder and pooling, `Normalize` apart (it has no weights)."""
     if not path.is_file():
         return []
     try:

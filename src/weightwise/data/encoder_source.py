@@ -23,7 +23,7 @@ from weightwise.data.encoder_files import (
     sentence_facts,
 )
 from weightwise.data.hub import fetch_snapshot
-from weightwise.data.tokenizer import load_tokenizer
+from weightwise.data.tokenizer import read_tokenizer
 from weightwise.data.tokenizer_settings import read_settings
 from weightwise.errors import UserError
 from weightwise.model.architecture import BertConfig
@@ -120,7 +120,7 @@ def look_at(folder: Path, name: str) -> dict[str, Any]:
     root = checkpoint_root(folder)
     config = BertConfig.read(root / "config.json", f"{name}: config.json")
     weights = Weights(root, config, name)
-    load_tokenizer(root, name, config.vocab_size)
+    read_tokenizer(root, name, config.vocab_size)
     notes = read_settings(root, name).notes
     return sentence_facts(folder, name) | {
         "embeddings": config.vocab_size,

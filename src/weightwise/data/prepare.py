@@ -75,6 +75,8 @@ def prepare(
     """
     out, cache = Path(out), Path(cache)
     data_dir = Path(study.data_dir).expanduser() if study.data_dir else None
+    encoder = fetch_encoder(study.encoder, cache, out / "encoder")
+    report(f"encoder: {encoder['source']}")
     tables: dict[TableSource, SourceTable] = {}
 
     def read(source: TableSource) -> SourceTable:
@@ -91,8 +93,6 @@ def prepare(
         write_table(one.examples, Examples, out / f"{name}.parquet")
         counts = one.examples["split"].value_counts()
         report(f"{name}: " + ", ".join(f"{counts[s]:,} {s}" for s in SPLITS if s in counts))
-    encoder = fetch_encoder(study.encoder, cache, out / "encoder")
-    report(f"encoder: {encoder['source']}")
     checks = build_checks(study, prepared, encoder)
     write_json(out / "checks.json", checks)
     return checks

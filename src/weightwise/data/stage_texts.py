@@ -28,7 +28,7 @@ from weightwise.config.stages import SimcseStage, StageBase
 from weightwise.data.prepare import Reader, matching_rows
 from weightwise.data.sources import SourceTable
 from weightwise.data.texts import clean_texts, same_text_key, sentence_keys
-from weightwise.data.tokenizer import load_tokenizer
+from weightwise.data.tokenizer import read_tokenizer
 from weightwise.data.tokens import tokenise
 from weightwise.errors import UserError
 from weightwise.layout import Layout
@@ -125,7 +125,7 @@ def _refuse_unfit_encoder(study: StudyConfig, name: str, layout: Layout, has_poo
         )
     if (
         stage.kind == "mlm"
-        and load_tokenizer(layout.encoder, embeddings=config.vocab_size).mask is None
+        and read_tokenizer(layout.encoder, embeddings=config.vocab_size).mask is None
     ):
         raise UserError(
             f"stage '{name}': the encoder's tokenizer has no [MASK], so nothing can be masked; "

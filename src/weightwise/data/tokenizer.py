@@ -45,7 +45,7 @@ class LoadedTokenizer(NamedTuple):
     """None where there is none, or no embedding of it."""
 
 
-def load_tokenizer(
+def read_tokenizer(
     folder: Path, name: str | None = None, embeddings: int | None = None
 ) -> LoadedTokenizer:
     """The tokenizer of a checkpoint folder.
@@ -72,6 +72,12 @@ def load_tokenizer(
         tokenizer.no_truncation()
         tokenizer.no_padding()
     return _with_ids(tokenizer, settings, unknown, name, embeddings)
+
+
+def load_tokenizer(folder: Path) -> tuple[Tokenizer, SpecialTokens]:
+    """Tokenizer and framing tokens of a checkpoint folder; raises as `read_tokenizer` does."""
+    loaded = read_tokenizer(folder)
+    return loaded.tokenizer, loaded.special
 
 
 @contextmanager
@@ -109,7 +115,7 @@ def _plain(settings: TokenizerSettings) -> Tokenizer:
 
 
 def _add_tokens(tokenizer: Tokenizer, settings: TokenizerSettings, name: str) -> None:
-    """Add what `transformers` adds, in its order, and compare the ids with those that are stated."""
+    """Add what `transformers` adds, in its order; compare the ids with those that are stated."""
     have = tokenizer.get_added_tokens_decoder()
     known = {repr(token) for token in have.values()}
     wanted = [token for _, token in sorted(settings.added.items()) if repr(token) not in known]
@@ -128,8 +134,9 @@ def _add_tokens(tokenizer: Tokenizer, settings: TokenizerSettings, name: str) ->
         got = tokenizer.token_to_id(token.content)
         if got != number:
             raise UserError(
-                f"{name}: {settings.added_from} gives the added token {token.content[:60]!r} the id "
-                f"{number}, but by the vocabulary it is {got}; the files are of different tokenizers"
+                f"{name}: {settings.added_from} gives the added token {token.content[:60]!r} the "
+                f"id {number}, but by the vocabulary it is {got}; the files are of different "
+                "tokenizers"
             )
 
 

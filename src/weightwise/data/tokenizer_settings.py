@@ -127,9 +127,9 @@ def read_settings(folder: Path, name: str) -> TokenizerSettings:
     for key, plain in _REFUSED.items():
         if key in config and config[key] not in plain:
             raise UserError(
-                f"{name}: {CONFIG}, `{key}`: {_shown(config[key])} is not supported; weightwise reads "
-                "plain BERT tokenizers. Save the tokenizer anew with a current `transformers`, or "
-                "choose another checkpoint"
+                f"{name}: {CONFIG}, `{key}`: {_shown(config[key])} is not supported; weightwise "
+                "reads plain BERT tokenizers. Save the tokenizer anew with a current "
+                "`transformers`, or choose another checkpoint"
             )
     if whole:
         vocabulary = _vocabulary_of(whole, name)
@@ -177,9 +177,9 @@ def _kind(config: dict, model: dict, whole: bool, name: str) -> str:
     kind = _CLASSES.get(stated) if isinstance(stated, str) else None
     if kind is None:
         raise UserError(
-            f"{name}: {file}, `tokenizer_class`: {_shown(stated)} is no plain BERT tokenizer; known "
-            f"are {', '.join(sorted(_CLASSES))}. Choose another checkpoint, or correct the key if "
-            "the vocabulary is BERT's"
+            f"{name}: {file}, `tokenizer_class`: {_shown(stated)} is no plain BERT tokenizer; "
+            f"known are {', '.join(sorted(_CLASSES))}. Choose another checkpoint, or correct "
+            "the key if the vocabulary is BERT's"
         )
     if kind == WHOLE_CLASS and not whole:
         raise UserError(
@@ -238,8 +238,8 @@ def _refuse_parts(whole: dict, name: str) -> None:
             kind = part.get("type") if isinstance(part, dict) else part
             if not isinstance(kind, str) or kind not in known:
                 raise UserError(
-                    f"{name}: {WHOLE}, `{key}`: {_shown(kind)} is no part of a plain BERT tokenizer "
-                    f"(known: {', '.join(sorted(known))}); choose another checkpoint"
+                    f"{name}: {WHOLE}, `{key}`: {_shown(kind)} is no part of a plain BERT "
+                    f"tokenizer (known: {', '.join(sorted(known))}); choose another checkpoint"
                 )
             parts = part.get(inner, [])
             if not isinstance(parts, list):
@@ -272,8 +272,8 @@ def _tokens(values: Any, name: str) -> list[str | AddedToken]:
     for value in values:
         if isinstance(value, dict) and value.get("__type") != "AddedToken":
             raise UserError(
-                f"{name}: {_shown(value)} is a token with flags, which `transformers` does not read "
-                "there; give its text alone"
+                f"{name}: {_shown(value)} is a token with flags, which `transformers` does not "
+                "read there; give its text alone"
             )
     return [_token(value, name) for value in values]
 
@@ -291,8 +291,8 @@ def _read_added(
             if values.get(key) not in (None, []):
                 if isinstance(values[key], dict):
                     raise UserError(
-                        f"{name}: {file}, `{key}`: tokens with names of their own are not supported; "
-                        "give a list"
+                        f"{name}: {file}, `{key}`: tokens with names of their own are not "
+                        "supported; give a list"
                     )
                 extra = _tokens(values[key], f"{name}: {file}, `{key}`")
     said |= {key: (value, NAMES, True) for key, value in names.items()}
@@ -345,8 +345,8 @@ def _put(settings: TokenizerSettings, number: Any, token: str | AddedToken, name
         number = int(number)
     if type(number) is not int or not 0 <= number < 1 << 24 or isinstance(token, str):
         raise UserError(
-            f"{name}: {settings.added_from} has {_text(token)[:60]!r} with the id {_shown(number)}; "
-            "an added token needs an object with `content` and a whole number as its id"
+            f"{name}: {settings.added_from} has {_text(token)[:60]!r} with the id "
+            f"{_shown(number)}; an added token needs `content` and a whole number as its id"
         )
     settings.added[number] = token
 
@@ -355,8 +355,8 @@ def _refuse_no_unknown(settings: TokenizerSettings, name: str) -> None:
     unknown = settings.unknown if settings.kind == PLAIN_CLASS else settings.model_unknown
     if unknown not in settings.vocabulary:
         raise UserError(
-            f"{name}: the vocabulary has no {unknown!r} for what it does not know; name the token in "
-            f"`unk_token` of {CONFIG}"
+            f"{name}: the vocabulary has no {unknown!r} for what it does not know; name the "
+            f"token in `unk_token` of {CONFIG}"
         )
 
 
@@ -371,8 +371,8 @@ def _notes(settings: TokenizerSettings, whole: dict) -> list[str]:
     if parts.get("type") != "BertNormalizer":
         return []
     return [
-        f"{WHOLE} says `{key}` {_json(parts[key])} and {CONFIG} `{name}` {_json(value)} (by default "
-        "where it does not name it); as `transformers` does, the study goes by the latter"
+        f"{WHOLE} says `{key}` {_json(parts[key])} and {CONFIG} `{name}` {_json(value)} (by "
+        "default where it does not name it); as `transformers` does, the study goes by the latter"
         for key, (name, value) in ours.items()
         if key in parts and parts[key] != value
     ]

@@ -11,7 +11,9 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from weightwise.data.tokenizer import encode, load_tokenizer
+from weightwise.data.tokenizer import SpecialTokens as SpecialTokens
+from weightwise.data.tokenizer import encode, read_tokenizer
+from weightwise.data.tokenizer import load_tokenizer as load_tokenizer
 from weightwise.errors import UserError
 from weightwise.files import replacing
 from weightwise.tables import SPLITS, Examples, read_table
@@ -72,7 +74,7 @@ def tokenise(examples: Path, encoder: Path, out: Path) -> dict:
         UserError: the tokenizer does not fit these texts.
     """
     frame = read_table(examples, Examples)
-    tokenizer, special, unknown, _ = load_tokenizer(encoder)
+    tokenizer, special, unknown, _ = read_tokenizer(encoder)
     columns: dict[str, list] = {}
     total = unknowns = 0
     longest = 0

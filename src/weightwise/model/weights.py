@@ -101,6 +101,7 @@ class Weights:
         """
         self.folder = folder
         self.name = name or str(folder)
+        self._file_of: dict[str, str] = {}
         self._files = self._open()
         self.prefix = self._find_prefix(config)
         self.names = self._below(self.prefix)
@@ -122,6 +123,7 @@ class Weights:
                         f"{places.get(tensor)!r}; fetch index and shards of one revision"
                     )
                 found[tensor] = opened
+                self._file_of[tensor] = file
         absent = sorted(places.keys() - found.keys()) if places else []
         if absent:
             raise UserError(
@@ -129,6 +131,11 @@ class Weights:
                 f"it into '{places[absent[0]]}'; fetch index and shards of one revision"
             )
         return found
+
+    @property
+    def _shown_files(self) -> str:
+        files = sorted(set(self._file_of.values()))
+        return files[0] if len(files) == 1 else f"the {len(files)} shards"
 
     def _tensors_of(self, file: str) -> dict[str, Any]:
         path = self.folder / file
@@ -171,7 +178,8 @@ class Weights:
         if len(fitting) > 1:
             raise UserError(
                 f"{self.name}: holds {len(fitting)} encoders, under the prefixes "
-                f"{', '.join(map(repr, fitting))}; save the one that is meant in a folder of its own"
+                f"{', '.join(map(repr, fitting))}; save the one that is meant in a folder of "
+                "its own"
             )
         if not fitting:
             told = "; ".join(
@@ -186,31 +194,30 @@ class Weights:
 
     def _fault(self, names: dict[str, str], wanted: dict[str, tuple[int, ...]]) -> str | None:
         """The first tensor that does not fit, in words; None where all fit."""
+        fault = self._fault_of(names, wanted)
+        if fault:
+            return fault
+        if "pooler.dense.weight" not in names:
+            return None
+        hidden = wanted[_WORDS][1]
+        pooler = {"pooler.dense.weight": (hidden, hidden), "pooler.dense.bias": (hidden,)}
+        return self._fault_of(names, pooler)
+
+    def _fault_of(self, names: dict[str, str], wanted: dict[str, tuple[int, ...]]) -> str | None:
         for plain, shape in wanted.items():
             if plain not in names:
-                return f"tensor '{plain}' is missing"
+                return f"tensor '{plain}' is missing in {self._shown_files}"
             fault = self._unlike(names[plain], shape)
             if fault:
                 return fault
-        hidden = wanted[_WORDS][1]
-        for plain, shape in (
-            ("pooler.dense.weight", (hidden, hidden)),
-            ("pooler.dense.bias", (hidden,)),
-        ):
-            if "pooler.dense.weight" in names:
-                fault = (
-                    self._unlike(names[plain], shape) if plain in names else f"'{plain}' is missing"
-                )
-                if fault:
-                    return fault
         return None
 
     def _unlike(self, name: str, shape: tuple[int, ...]) -> str | None:
         header = self._files[name].get_slice(name)
         if tuple(header.get_shape()) != shape:
             return (
-                f"tensor '{name}' has shape {list(header.get_shape())}, config.json says "
-                f"{list(shape)}"
+                f"tensor '{name}' of {self._file_of[name]} has shape "
+                f"{list(header.get_shape())}, config.json says {list(shape)}"
             )
         if header.get_dtype() not in _FLOATS:
             return (
@@ -248,5 +255,5 @@ class Weights:
         except (OSError, SafetensorError) as error:
             raise UserError(f"{self.name}: tensor '{stored}' cannot be read ({error})") from None
         if not tensor.isfinite().all():
-            raise UserError(f"{self.name}: '{stored}' is not finite")
+            raise UserError(f"{self.name}: {self._file_of[stored]}, '{stored}' is not finite")
         return tensor

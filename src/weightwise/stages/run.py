@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from weightwise.data import tokens
-from weightwise.data.tokenizer import SpecialTokens, load_tokenizer
+from weightwise.data.tokenizer import SpecialTokens, read_tokenizer
 from weightwise.files import write_json
 from weightwise.model.architecture import BertConfig
 from weightwise.model.checkpoint import load_encoder
@@ -49,7 +49,7 @@ def stage_inputs(runs: StudyRuns, name: str) -> StageInputs:
         train=splits["train"],
         held_out=splits["dev"],
         special=SpecialTokens(*tokens.facts(path)["special"]),
-        mask=load_tokenizer(folder, embeddings=embeddings).mask,
+        mask=read_tokenizer(folder, embeddings=embeddings).mask,
         max_length=longest(study, stage),
         folder=folder,
         layers=layers,
