@@ -92,8 +92,8 @@ def refuse_incomplete(root: Path, name: str, folder: Path | None) -> None:
         if kept and folder is not None:
             raise UserError(
                 f"{name}: has its weights in '{kept[0]}' only, a pickle; weightwise reads "
-                f"safetensors only, since opening a pickle can run code. `weightwise convert "
-                f"{folder} OUT` turns it into safetensors in a new folder OUT; name OUT in `encoder.source`"
+                "safetensors only, since opening a pickle can run code. Run "
+                f"`weightwise convert {folder} OUT` once and name OUT in `encoder.source`"
             )
         raise UserError(
             f"{name}: has no {WEIGHTS} (nor {INDEX}); weightwise reads safetensors only. Name a "
@@ -150,3 +150,33 @@ def _modules(path: Path, name: str) -> list[str]:
     entries = listed if isinstance(listed, list) else []
     kinds = [str(e.get("type", "")).rpartition(".")[2][:40] for e in entries if isinstance(e, dict)]
     return [kind for kind in kinds if kind not in ("Transformer", "Pooling", "Normalize", "")]
+
+
+def encoder_warnings(facts: dict[str, Any], read: set[str]) -> list[str]:
+    """Where a study reads an encoder otherwise than it was made to be read.
+
+    Args:
+        facts: of `fetch_encoder`.
+        read: representations that the study's tasks read (cls, pooler, mean).
+    """
+    found = [f"encoder: {note}" for note in facts.get("notes", [])]
+    pooling = facts.get("pooling")
+    others = sorted(read - set(pooling or []))
+    if pooling and (others or len(pooling) > 1):
+        mode = pooling[0] if len(pooling) == 1 else ""
+        remedy = f"; `representation: {mode}` does" if mode in ("cls", "mean") else ""
+        found.append(
+            f"encoder: its {BESIDE[2]} says that it was trained to be read by {' and '.join(pooling)}, "
+            f"and the study reads {', '.join(sorted(read))}{remedy}"
+        )
+    if facts.get("modules"):
+        found.append(
+            f"encoder: its {BESIDE[0]} lists further modules ({', '.join(facts['modules'])}), which "
+            "are not taken over"
+        )
+    if facts.get("lower_case"):
+        found.append(
+            f"encoder: by its {BESIDE[1]} sentence-transformers lower-cases texts before the "
+            "tokenizer, which the study does not"
+        )
+    return found

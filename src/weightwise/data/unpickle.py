@@ -72,7 +72,7 @@ def plain(data: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """Dense tensors with memory of their own, each once; and how many entries were left out.
 
     Of several names of one tensor (the decoder of masked language modelling is the word
-    embeddings) the shortest stays.
+    embeddings) that of the embeddings stays, else the shortest.
 
     Raises:
         UserError: no tensor is left, or one is larger than what the pickle stores.
@@ -80,7 +80,12 @@ def plain(data: dict[str, Any]) -> tuple[dict[str, Any], int]:
     import torch
 
     kept: dict[Any, str] = {}
-    for name, tensor in sorted(data.items(), key=lambda item: (len(str(item[0])), str(item[0]))):
+
+    def rank(item: tuple[Any, Any]) -> tuple[bool, int, str]:
+        name = str(item[0])
+        return "embeddings." not in name, len(name), name
+
+    for name, tensor in sorted(data.items(), key=rank):
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
             continue
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
