@@ -166,13 +166,13 @@ def encoder_warnings(facts: dict[str, Any], read: set[str]) -> list[str]:
         mode = pooling[0] if len(pooling) == 1 else ""
         remedy = f"; `representation: {mode}` does" if mode in ("cls", "mean") else ""
         found.append(
-            f"encoder: its {BESIDE[2]} says that it was trained to be read by {' and '.join(pooling)}, "
-            f"and the study reads {', '.join(sorted(read))}{remedy}"
+            f"encoder: its {BESIDE[2]} says that it was trained to be read by "
+            f"{' and '.join(pooling)}, and the study reads {', '.join(sorted(read))}{remedy}"
         )
     if facts.get("modules"):
         found.append(
-            f"encoder: its {BESIDE[0]} lists further modules ({', '.join(facts['modules'])}), which "
-            "are not taken over"
+            f"encoder: its {BESIDE[0]} lists further modules ({', '.join(facts['modules'])}), "
+            "which are not taken over"
         )
     if facts.get("lower_case"):
         found.append(

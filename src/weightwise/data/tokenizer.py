@@ -163,12 +163,12 @@ def _with_ids(
                 f"{name}: the tokenizer has no {what}: {token!r} has no id that the checkpoint has "
                 "an embedding of; name it in `cls_token`, `sep_token` of tokenizer_config.json"
             )
-    mask = settings.special.get("mask_token")
+    mask = settings.special.get("mask_token", "[MASK]")
     return LoadedTokenizer(
         tokenizer,
         SpecialTokens(*ids),
         tokenizer.token_to_id(unknown),
-        None if mask is None else known(_content(mask)),
+        known(_content(mask)),
     )
 
 

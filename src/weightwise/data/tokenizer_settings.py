@@ -278,6 +278,20 @@ def _tokens(values: Any, name: str) -> list[str | AddedToken]:
     return [_token(value, name) for value in values]
 
 
+def _more_special(values: dict, file: str, name: str) -> dict[str, list[str | AddedToken]]:
+    """Special tokens without a name, by the key that lists them."""
+    found = {}
+    for key in ("additional_special_tokens", "extra_special_tokens"):
+        said = values.get(key) or []
+        if isinstance(said, dict):
+            raise UserError(
+                f"{name}: {file}, `{key}`: tokens with names of their own are not supported; give "
+                "a list"
+            )
+        found[key] = _tokens(said, f"{name}: {file}, `{key}`")
+    return found
+
+
 def _read_added(
     settings: TokenizerSettings, config: dict, names: dict, whole: dict, added: dict, name: str
 ) -> None:
@@ -285,16 +299,13 @@ def _read_added(
     said: dict[str, tuple[Any, str, bool | None]] = {
         key: (value, CONFIG, None) for key, value in config.items()
     }
-    extra: list[str | AddedToken] = []
-    for file, values in ((CONFIG, config), (NAMES, names)):
-        for key in ("additional_special_tokens", "extra_special_tokens"):
-            if values.get(key) not in (None, []):
-                if isinstance(values[key], dict):
-                    raise UserError(
-                        f"{name}: {file}, `{key}`: tokens with names of their own are not "
-                        "supported; give a list"
-                    )
-                extra = _tokens(values[key], f"{name}: {file}, `{key}`")
+    ours = _more_special(config, CONFIG, name)
+    theirs = _more_special(names, NAMES, name)
+    # A list under the old key of special_tokens_map.json counts only where there is no other, and
+    # does not make the tokens of added_tokens.json special.
+    known = ours["extra_special_tokens"] or ours["additional_special_tokens"]
+    known = known + [t for t in theirs["extra_special_tokens"] if t not in known]
+    extra = known or theirs["additional_special_tokens"]
     said |= {key: (value, NAMES, True) for key, value in names.items()}
     special: dict[str, str | AddedToken] = {}
     standard = _DEFAULTS if settings.kind == PLAIN_CLASS else {}
@@ -323,7 +334,7 @@ def _read_added(
             _put(settings, number, _token(value, f"{name}: {settings.added_from}"), name)
     else:
         settings.added_from = ADDED
-        contents = {_text(t) for t in [*special.values(), *extra]}
+        contents = {_text(t) for t in [*special.values(), *known]}
         for content, number in added.items():
             is_special = content in contents
             token = AddedToken(content, normalized=not is_special, special=is_special)

