@@ -361,6 +361,19 @@ def _number(value: float, form: str) -> str:
 
 
 @app.command()
+def convert(
+    folder: Annotated[Path, typer.Argument(help="Checkpoint folder with pytorch_model.bin.")],
+    out: Annotated[Path, typer.Argument(help="Folder to make.")],
+) -> None:
+    """Turn a checkpoint's pickle into safetensors, in a process of its own that runs no code."""
+    from weightwise.data.convert import convert as run_convert
+
+    done = run_convert(folder, out)
+    more = f", {done['left_out']} other entries left out" if done["left_out"] else ""
+    console.print(f"{out}: {done['tensors']} tensors{more}", markup=False)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of a study's file."""
     from weightwise.config.document import json_schema

@@ -16,7 +16,7 @@ from weightwise.code import PACKAGE, training_modules
 from weightwise.config import StudyConfig, load_study
 from weightwise.config.load import read_study_file
 from weightwise.config.sources import EncoderDirectory, FileSource
-from weightwise.data.encoder_source import FILES
+from weightwise.data.encoder_source import encoder_files
 from weightwise.errors import UserError
 from weightwise.figures import KINDS
 from weightwise.folders import refuse_full, refuse_unwritable
@@ -174,8 +174,7 @@ class WorkflowStudy:
         sources += [source for source in texts if isinstance(source, FileSource)]
         paths = {folder / Path(source.path).expanduser() for source in sources}
         if isinstance(self.config.encoder.source, EncoderDirectory):
-            checkpoint = Path(self.config.encoder.source.path).expanduser()
-            paths |= {checkpoint / name for name in FILES}
+            paths |= set(encoder_files(Path(self.config.encoder.source.path).expanduser()))
         return sorted(path for path in paths if path.exists())
 
     @property

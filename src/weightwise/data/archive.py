@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -173,7 +173,7 @@ def extract_folder(
     archive: Path,
     folder: str,
     out: Path,
-    only: frozenset[str] | None = None,
+    only: Container[str] | None = None,
     max_bytes: int = MAX_ARCHIVE_BYTES,
 ) -> list[Path]:
     """Unpack the files below `folder` into `out`, whole or not at all.
@@ -182,7 +182,7 @@ def extract_folder(
         archive: a zip, wheel, tar, tar.gz, tar.bz2 or tar.xz.
         folder: path of the folder inside the archive.
         out: folder to make; it must not exist or must be empty.
-        only: if given, only these paths relative to `folder`.
+        only: if given, only the paths relative to `folder` that are in it.
         max_bytes: the most that all files together may unpack to.
 
     Returns:

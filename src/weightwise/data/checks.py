@@ -47,6 +47,8 @@ import numpy as np
 import pandas as pd
 
 from weightwise.config import StudyConfig, TaskConfig
+from weightwise.config.variants import variants
+from weightwise.data.encoder_files import encoder_warnings
 from weightwise.data.texts import sentence_keys
 from weightwise.tables import SPLITS
 
@@ -97,6 +99,9 @@ def build_checks(
                 f"{leak['task_b']}: of its {leak['split_b']} rows {leak['count']:,} "
                 f"({leak['share_of_b']:.1%}) also in {leak['split_a']} of {leak['task_a']}"
             )
+    keys = [variant.training for variant in variants(study).values()]
+    read = {task.representation or k.representation for k in keys for task in study.tasks.values()}
+    warnings += encoder_warnings(encoder, read)
     used = study.encoder.model_dump(mode="json", include={"layers", "max_length"})
     return {"tasks": tasks, "leakage": leaks, "warnings": warnings, "encoder": encoder | used}
 

@@ -28,10 +28,11 @@ from weightwise.config.stages import SimcseStage, StageBase
 from weightwise.data.prepare import Reader, matching_rows
 from weightwise.data.sources import SourceTable
 from weightwise.data.texts import clean_texts, same_text_key, sentence_keys
-from weightwise.data.tokens import load_tokenizer, tokenise
+from weightwise.data.tokenizer import read_tokenizer
+from weightwise.data.tokens import tokenise
 from weightwise.errors import UserError
 from weightwise.layout import Layout
-from weightwise.model.encoder import BertConfig
+from weightwise.model.architecture import BertConfig
 from weightwise.seeding import numpy_generator
 from weightwise.stages.definition import longest
 from weightwise.tables import Examples, write_table
@@ -115,13 +116,17 @@ def prepare_stage(
 
 def _refuse_unfit_encoder(study: StudyConfig, name: str, layout: Layout, has_pooler: bool) -> None:
     stage = study.stages[name]
-    positions = BertConfig.read(layout.encoder / "config.json").max_position_embeddings
+    config = BertConfig.read(layout.encoder / "config.json")
+    positions = config.max_position_embeddings
     if longest(study, stage) > positions:
         raise UserError(
             f"stages.{name}.max_length: {longest(study, stage)} asked for, but the encoder has "
             f"{positions} positions"
         )
-    if stage.kind == "mlm" and load_tokenizer(layout.encoder)[0].token_to_id("[MASK]") is None:
+    if (
+        stage.kind == "mlm"
+        and read_tokenizer(layout.encoder, embeddings=config.vocab_size).mask is None
+    ):
         raise UserError(
             f"stage '{name}': the encoder's tokenizer has no [MASK], so nothing can be masked; "
             "choose a checkpoint that was pre-trained by masked language modelling"

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow
 import pyarrow.parquet
-from tokenizers import Tokenizer
-from tokenizers.implementations import BertWordPieceTokenizer
 
+from weightwise.data.tokenizer import SpecialTokens as SpecialTokens
+from weightwise.data.tokenizer import encode, read_tokenizer
+from weightwise.data.tokenizer import load_tokenizer as load_tokenizer
 from weightwise.errors import UserError
 from weightwise.files import replacing
 from weightwise.tables import SPLITS, Examples, read_table
@@ -20,16 +21,6 @@ from weightwise.tables import SPLITS, Examples, read_table
 # A tokenizer that does not belong to its vocabulary turns nearly everything into [UNK] and
 # nothing complains; real English text has next to none.
 LARGEST_UNKNOWN_SHARE = 0.2
-
-
-@dataclass(frozen=True)
-class SpecialTokens:
-    """Ids of the tokens that frame a sequence."""
-
-    first: int
-    """[CLS]"""
-    separator: int
-    """[SEP]"""
 
 
 @dataclass(frozen=True)
@@ -68,36 +59,6 @@ def _take(ids: np.ndarray, offsets: np.ndarray, positions: np.ndarray) -> tuple:
     return np.concatenate(parts), np.concatenate(([0], np.cumsum(lengths))).astype(offsets.dtype)
 
 
-def load_tokenizer(folder: Path) -> tuple[Tokenizer, SpecialTokens]:
-    """The tokenizer of a checkpoint folder: `tokenizer.json`, else WordPiece from `vocab.txt`.
-
-    Raises:
-        UserError: neither file can be read, or the special tokens are missing.
-    """
-    whole, vocabulary = folder / "tokenizer.json", folder / "vocab.txt"
-    try:
-        if whole.exists():
-            tokenizer = Tokenizer.from_file(str(whole))
-        elif vocabulary.exists():
-            settings = folder / "tokenizer_config.json"
-            known = json.loads(settings.read_text("utf-8")) if settings.exists() else {}
-            tokenizer = BertWordPieceTokenizer(
-                str(vocabulary), lowercase=bool(known.get("do_lower_case", True))
-            )._tokenizer
-        else:
-            raise UserError(f"{folder}: holds neither tokenizer.json nor vocab.txt")
-    except UserError:
-        raise
-    except Exception as error:  # the tokenizers library raises plain Exception
-        raise UserError(f"{folder}: the tokenizer cannot be read ({error})") from None
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    ids = [tokenizer.token_to_id(t) for t in ("[CLS]", "[SEP]")]
-    if None in ids:
-        raise UserError(f"{folder}: the tokenizer has no [CLS] or no [SEP]")
-    return tokenizer, SpecialTokens(*ids)
-
-
 def tokenise(examples: Path, encoder: Path, out: Path) -> dict:
     """Tokenise the prepared rows of a task into `out` (Parquet).
 
@@ -113,8 +74,7 @@ def tokenise(examples: Path, encoder: Path, out: Path) -> dict:
         UserError: the tokenizer does not fit these texts.
     """
     frame = read_table(examples, Examples)
-    tokenizer, special = load_tokenizer(encoder)
-    unknown = tokenizer.token_to_id("[UNK]")
+    tokenizer, special, unknown, _ = read_tokenizer(encoder)
     columns: dict[str, list] = {}
     total = unknowns = 0
     longest = 0
@@ -123,8 +83,7 @@ def tokenise(examples: Path, encoder: Path, out: Path) -> dict:
         if texts.isna().all():
             columns[side] = [None] * len(frame)
             continue
-        encoded = tokenizer.encode_batch(texts.tolist(), add_special_tokens=False)
-        columns[side] = [e.ids for e in encoded]
+        columns[side] = encode(tokenizer, texts.tolist(), str(encoder))
         lengths = [len(ids) for ids in columns[side]]
         if min(lengths) == 0:
             row = frame["row"].iloc[lengths.index(0)]

@@ -5,16 +5,13 @@ Gives the hidden states of `transformers.BertModel` to 1e-5 in fp32 and can be r
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from weightwise.errors import UserError
+from weightwise.model.architecture import BertConfig
 from weightwise.model.dropout import dropout
 from weightwise.model.linear import Linear
 from weightwise.model.packed import Packed
@@ -25,57 +22,6 @@ ACTIVATIONS = {
     "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "relu": F.relu,
 }
-
-
-@dataclass(frozen=True)
-class BertConfig:
-    """The sizes of a BERT encoder, as in the `config.json` of a Hugging Face checkpoint."""
-
-    vocab_size: int
-    hidden_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    intermediate_size: int
-    max_position_embeddings: int
-    type_vocab_size: int = 2
-    hidden_act: str = "gelu"
-    layer_norm_eps: float = 1e-12
-    hidden_dropout_prob: float = 0.1
-    attention_probs_dropout_prob: float = 0.1
-
-    @classmethod
-    def read(cls, path: Path) -> BertConfig:
-        """Read a `config.json`.
-
-        Raises:
-            UserError: not readable, of another architecture, or with sizes that do not fit.
-        """
-        try:
-            data = json.loads(path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise UserError(f"{path}: cannot be read as JSON ({error})") from None
-        if not isinstance(data, dict) or data.get("model_type") != "bert":
-            kind = data.get("model_type") if isinstance(data, dict) else None
-            raise UserError(
-                f"{path}: model_type is {kind!r}; weightwise loads BERT encoders "
-                "(model_type 'bert'): choose a checkpoint of that architecture"
-            )
-        if data.get("position_embedding_type", "absolute") != "absolute":
-            raise UserError(f"{path}: position_embedding_type must be 'absolute'")
-        known = {k: data[k] for k in cls.__dataclass_fields__ if k in data}
-        missing = [
-            k for k in list(cls.__dataclass_fields__)[:6] if not isinstance(known.get(k), int)
-        ]
-        if missing:
-            raise UserError(f"{path}: missing or not a whole number: {', '.join(missing)}")
-        config = cls(**known)
-        if config.hidden_act not in ACTIVATIONS:
-            raise UserError(f"{path}: hidden_act '{config.hidden_act}' is not supported")
-        if min(known[k] for k in list(cls.__dataclass_fields__)[:6]) < 1 or (
-            config.hidden_size % config.num_attention_heads
-        ):
-            raise UserError(f"{path}: hidden_size must be a multiple of num_attention_heads")
-        return config
 
 
 class Layer(nn.Module):

@@ -8,11 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from weightwise.errors import UserError
-
-# The names in a checkpoint are the business of one module; this one reads more of them.
-from weightwise.model.checkpoint import _Checkpoint
-from weightwise.model.encoder import ACTIVATIONS, BertConfig, Encoder
+from weightwise.model.architecture import BertConfig
+from weightwise.model.encoder import ACTIVATIONS, Encoder
+from weightwise.model.weights import Weights
 from weightwise.seeding import seed_for
 from weightwise.stages.inputs import StageInputs, ragged
 from weightwise.stages.masking import MaskedBatch, choose, masked_batch, pieces
@@ -42,15 +40,15 @@ class MaskedLanguageHead(nn.Module):
         Raises:
             UserError: the checkpoint's head has another shape or is not finite.
         """
-        checkpoint = _Checkpoint(inputs.folder / "model.safetensors")
+        checkpoint = Weights(inputs.folder, BertConfig.read(inputs.folder / "config.json"))
         names = {
             "transform.weight": "transform.dense.weight",
             "transform.bias": "transform.dense.bias",
             "norm.weight": "transform.LayerNorm.weight",
             "norm.bias": "transform.LayerNorm.bias",
-            "bias": "bias" if f"{HEAD}bias" in checkpoint.names else "decoder.bias",
+            "bias": "bias" if checkpoint.head(f"{HEAD}bias") else "decoder.bias",
         }
-        if not all(HEAD + name in checkpoint.names for name in names.values()):
+        if not all(checkpoint.head(HEAD + name) for name in names.values()):
             seed = seed_for(inputs.study_seed, 0, f"stage:{inputs.name}:head")
             generator = torch.Generator().manual_seed(seed)
             with torch.no_grad():
@@ -59,9 +57,6 @@ class MaskedLanguageHead(nn.Module):
             return False
         own = self.state_dict()
         found = {k: checkpoint.get(HEAD + name, list(own[k].shape)) for k, name in names.items()}
-        for key, tensor in found.items():
-            if not torch.isfinite(tensor).all():
-                raise UserError(f"{checkpoint.path}: '{HEAD}{names[key]}' is not finite")
         self.load_state_dict(found)
         return True
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from weightwise.data import tokens
-from weightwise.data.tokens import SpecialTokens
+from weightwise.data.tokenizer import SpecialTokens, read_tokenizer
+from weightwise.model.architecture import BertConfig
 from weightwise.runs import StudyRuns
 from weightwise.stages.definition import longest
 from weightwise.stages.inputs import StageInputs
@@ -21,6 +22,7 @@ def stage_inputs(runs: StudyRuns, name: str) -> StageInputs:
     splits = tokens.load_splits(path)
     folder, layers = runs.encoder_after(stage.after)
     device = choose_device(study.training.device)
+    embeddings = BertConfig.read(folder / "config.json").vocab_size
     return StageInputs(
         name=name,
         stage=stage,
@@ -28,7 +30,7 @@ def stage_inputs(runs: StudyRuns, name: str) -> StageInputs:
         train=splits["train"],
         held_out=splits["dev"],
         special=SpecialTokens(*tokens.facts(path)["special"]),
-        mask=tokens.load_tokenizer(folder)[0].token_to_id("[MASK]"),
+        mask=read_tokenizer(folder, embeddings=embeddings).mask,
         max_length=longest(study, stage),
         folder=folder,
         layers=layers,

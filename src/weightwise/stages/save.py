@@ -8,14 +8,11 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from weightwise.data.encoder_source import FILES
-
-# The names in a checkpoint are the business of one module; this one writes them.
-from weightwise.model.checkpoint import _published_names
+from weightwise.data.tokenizer_settings import TOKENIZER_FILES
+from weightwise.model.checkpoint import published_names
 from weightwise.model.encoder import Encoder
 from weightwise.stages.inputs import StageInputs
-
-TOKENIZER = [name for name in FILES if name not in ("config.json", "model.safetensors")]
+from weightwise.untrusted import read_object
 
 
 def save_encoder(encoder: Encoder, inputs: StageInputs, folder: Path) -> None:
@@ -31,7 +28,7 @@ def save_encoder(encoder: Encoder, inputs: StageInputs, folder: Path) -> None:
         folder: where to.
     """
     folder.mkdir(parents=True)
-    config = json.loads((inputs.folder / "config.json").read_text("utf-8"))
+    config = read_object(inputs.folder / "config.json", str(inputs.folder / "config.json"))
     config |= {
         "architectures": ["BertModel"],
         "num_hidden_layers": encoder.config.num_hidden_layers,
@@ -43,10 +40,10 @@ def save_encoder(encoder: Encoder, inputs: StageInputs, folder: Path) -> None:
     for name, tensor in encoder.state_dict().items():
         if name.startswith("pooler.") and not encoder.has_pooler:
             continue
-        published = _published_names(name, kept)
+        published = published_names(name, kept)
         for part, piece in zip(published, tensor.chunk(len(published)), strict=True):
             tensors[part] = piece.detach().cpu().clone()
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    for name in TOKENIZER:
+    for name in TOKENIZER_FILES:
         if (inputs.folder / name).is_file():
             shutil.copyfile(inputs.folder / name, folder / name)

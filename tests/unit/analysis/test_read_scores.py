@@ -144,7 +144,7 @@ def test_hostile_names_and_numbers(tmp_path, line, expected):
 def test_two_epochs_of_one_cell_say_which_row_to_keep(tmp_path):
     lines = [f"{BASE},{epoch}" for epoch in (1, 2)]
     said = refused(tmp_path, *lines, header=HEADER + ",epoch")
-    assert "the same cell of epochs 1 and 2; keep one row a cell" in said
+    assert "the same cell, of different epochs (1 and 2): keep the chosen epoch's row alone" in said
 
 
 def test_missing_columns_are_named_at_once_with_those_there_may_be(tmp_path):

@@ -291,9 +291,9 @@ def refused(folder, match, **keys):
     [
         ({"model_type": "roberta"}, "model_type is 'roberta'"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type"),
-        ({"hidden_act": "swish"}, "hidden_act 'swish'"),
+        ({"hidden_act": "swish"}, "hidden_act is 'swish'"),
         ({"hidden_size": 34}, "hidden_size must be a multiple"),
-        ({"hidden_size": None}, "missing or not a whole number: hidden_size"),
+        ({"hidden_size": None}, "hidden_size"),
         ({"num_hidden_layers": 0}, "config.json"),
         ({"num_hidden_layers": 3}, r"'encoder\.layer\.2\..*' is missing"),
         ({"hidden_size": 64}, r"has shape \[60, 32\], config.json says \[60, 64\]"),

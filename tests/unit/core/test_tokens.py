@@ -156,6 +156,6 @@ def test_broken_tokenizer_is_refused(checkpoint, broken):
     elif broken == "garbage":
         path.write_text("{}")
     else:
-        path.write_text(path.read_text().replace("[SEP]", "[PES]"))
+        path.write_text(path.read_text().replace("[UNK]", "[KNU]"))
     with pytest.raises(UserError, match="tokenizer"):
         load_tokenizer(checkpoint)

