@@ -20,7 +20,7 @@ from weightwise.errors import UserError
 
 MAX_ROWS = 1 << 26
 """Most rows of a file: 67 million."""
-_BATCH = 4096
+_BATCH = 1 << 14
 _SAFE = 1 << 28
 _POINTER = 8
 # What damaged or hostile bytes raise in pyarrow, apart from its own exceptions.
@@ -141,22 +141,30 @@ def _values(array: Any, where: str, before: int) -> list[Any]:
     """Python objects of one batch, `before` rows having been read."""
     if not isinstance(array, pyarrow.DictionaryArray):
         return _decoded(array, where, before)
-    # Equal texts are one Python object: what a dictionary saves in the file, it saves here.
+    # Equal texts are one Python object: what a dictionary saves in the file, it saves here. Of the
+    # dictionary only what this batch uses: every batch comes with the whole of it.
     indices = array.indices.to_pylist()
-    known = _decoded(array.dictionary, where, before, indices)
+    used = array.indices.unique().drop_null()
+    found = _decoded(array.dictionary.take(used), where, before, indices, used.to_pylist())
+    known = dict(zip(used.to_pylist(), found, strict=True))
     return [None if at is None else known[at] for at in indices]
 
 
 def _decoded(
-    array: Any, where: str, before: int, indices: list[int | None] | None = None
+    array: Any,
+    where: str,
+    before: int,
+    indices: list[int | None] | None = None,
+    used: list[int] | None = None,
 ) -> list[Any]:
     """Values of an array; text that is not UTF-8 is refused at its record.
 
     Args:
-        array: of a batch, or the dictionary of one.
+        array: of a batch, or the part of its dictionary that it uses.
         where: file and column.
         before: rows read before this batch.
-        indices: which value of a dictionary each row has.
+        indices: which value of the dictionary each row has.
+        used: which values of the dictionary `array` holds.
     """
     try:
         return array.to_pylist()
@@ -167,10 +175,7 @@ def _decoded(
             if value is not None:
                 value.decode()
         except UnicodeDecodeError:
-            if indices is not None and at not in indices:
-                raw[at] = b""  # stands in the dictionary and in no row
-                continue
-            record = before + (at if indices is None else indices.index(at)) + 1
+            record = before + (at if indices is None else indices.index(used[at])) + 1
             raise UserError(
                 f"{where}, record {record}: is not UTF-8 text, as Parquet requires; write the file "
                 "anew from its source with the right encoding"

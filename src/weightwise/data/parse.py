@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -28,6 +29,7 @@ FORMATS = {
     ".pq": "parquet",
 }
 PACKED = (".gz", ".bz2", ".xz", ".zip")
+_CONTROL = re.compile("[\x80-\x84\x86-\x9f]")
 LISTED = 10
 """Most lines that a message or fact lists."""
 
@@ -133,14 +135,12 @@ def listed(lines: Sequence[int], unit: str = "line") -> str:
 def _controls(text: str) -> str:
     """A note on the control characters that quotes become where windows-1252 was converted to
     Unicode as if it were latin-1; "" where there are none."""
-    if text.isascii():
+    if text.isascii() or not _CONTROL.search(text):
         return ""
     lines = [
         n for n, line in enumerate(text.split("\n"), 1)
-        if not line.isascii() and any("\x80" <= c <= "\x9f" and c != "\x85" for c in line)
+        if not line.isascii() and _CONTROL.search(line)
     ]  # fmt: skip
-    if not lines:
-        return ""
     return (
         f"{len(lines):,} lines hold control characters (U+0080 to U+009F), which quotes and dashes "
         "become where windows-1252 is converted as if it were latin-1; convert the original again "

@@ -195,6 +195,8 @@ def _read_bytes(path: Path) -> bytes:
         raise UserError(f"{path}: there is no such file; {hint}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError:  # a NUL character, half of a surrogate pair
+        raise UserError(f"{str(path)!r}: is no path of a file; correct `path`") from None
 
 
 def hub_patterns(source: HubSource) -> list[str]:
