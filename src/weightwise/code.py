@@ -28,7 +28,7 @@ LEFT_OUT = {
     "data/encoder_source.py": "files are copied as they are, and their checksums count",
     "data/tokenizer.py": "made the token ids, whose checksum is in the key",
     "data/tokenizer_settings.py": "made the token ids, whose checksum is in the key",
-    "data/untrusted.py": "refuses what it reads, or reads it as it is",
+    "untrusted.py": "refuses what it reads, or reads it as it is",
     "errors.py": "messages",
     "files.py": "reads and writes whole small files",
     "grid.py": "what it says of a run is in the definition",

@@ -7,22 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from weightwise.config.base import Aside, Count, Name, Seed, Sha256, Strict
-
-
-class TableFormat(Strict):
-    """How the bytes of a table are read. Stated, never guessed."""
-
-    format: Literal["csv", "tsv", "jsonl", "parquet"] = "csv"
-    """File format; `tsv` is `csv` with tabs."""
-    quoting: Literal["standard", "none"] = "standard"
-    """`standard`: fields may be quoted, quotes inside are doubled. `none`: quote characters are
-    ordinary text (STS-B as published). Ignored for jsonl and parquet."""
-    columns: tuple[str, ...] | None = None
-    """Names of the columns of a file without a header line; null: the first line is the header."""
-    extra_columns: Literal["refuse", "ignore"] = "refuse"
-    """What to do with fields beyond the last named column."""
-    encoding: Literal["utf-8", "latin-1"] = "utf-8"
-    """Character encoding of the text."""
+from weightwise.config.formats import TableFormat
 
 
 class FileSource(TableFormat):
@@ -33,8 +18,11 @@ class FileSource(TableFormat):
     path: str
     """Path; a relative one is looked up below `data_dir`, or in the current folder where the study
     has none."""
+    member: str | None = None
+    """Path of the table inside the file, where that is a zip or tar archive of several; null: the
+    archive holds one file. `!` as for packages."""
     sha256: Sha256 | None = None
-    """If given, the file must have this checksum."""
+    """If given, the file must have this checksum (as it lies there, compressed or not)."""
 
 
 class PackageSource(TableFormat):

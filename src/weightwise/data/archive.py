@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
 import lzma
 import os
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from weightwise.config.base import nearest
+from weightwise.data.compressed import stream_of
 from weightwise.errors import UserError
 
 MAX_MEMBER_BYTES = 1 << 29
@@ -25,19 +25,40 @@ MAX_MEMBER_BYTES = 1 << 29
 MAX_ARCHIVE_BYTES = 1 << 33
 """Most bytes that an archive may hold or a folder may unpack to: 8 GiB."""
 _BLOCK = 1 << 20
+_MAX_HEADER_BYTES = 1 << 20
+# What zipfile and tarfile raise on damaged or hostile bytes.
 _DAMAGED = (
     zipfile.BadZipFile,
+    zipfile.LargeZipFile,
     tarfile.TarError,
     zlib.error,
     lzma.LZMAError,
+    struct.error,
     EOFError,
     NotImplementedError,  # a compression that zipfile does not know
+    RuntimeError,  # an encrypted member; headers that refer to headers without end
+    ValueError,
+    LookupError,
+    OverflowError,
 )
-_COMPRESSIONS = {
-    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
-    b"BZh": bz2.BZ2File,
-    b"\xfd7zXZ": lzma.LZMAFile,
-}
+_JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db")
+Member = tuple[str, str, Callable[[], IO[bytes]] | None]
+
+
+class _StrictTarInfo(tarfile.TarInfo):
+    """Headers that `tarfile` would take for the end of the archive, or read without bound, are
+    refused: what follows them would vanish without a word."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
+        try:
+            info = super().frombuf(buf, encoding, errors)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:
+            raise tarfile.ReadError(f"damaged header: {error}") from None
+        extended = (b"L", b"K", tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+        if info.size < 0 or (info.type in extended and info.size > _MAX_HEADER_BYTES):
+            raise tarfile.ReadError(f"a header of {info.size:,} bytes")
+        return info
 
 
 class _Limited:
@@ -60,42 +81,57 @@ def _safe(name: str) -> bool:
     return not (parts[0] == "" or drive or ".." in parts or "\0" in name)
 
 
-def _zip_members(file: IO[bytes]) -> Iterator[tuple[str, str, IO[bytes] | None]]:
+def _zip_members(file: IO[bytes]) -> Iterator[Member]:
     with zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
             mode = info.external_attr >> 16
-            if info.is_dir():
+            if info.filename.endswith("/"):
                 yield info.filename, "folder", None
             elif stat.S_IFMT(mode) not in (0, stat.S_IFREG):
                 yield info.filename, "link or device", None
             elif info.flag_bits & 1:
                 yield info.filename, "encrypted file", None
             else:
-                with archive.open(info) as stream:
-                    yield info.filename, "file", stream
+                # The checksum is compared where a member is read to its end.
+                yield info.filename, "file", lambda info=info: archive.open(info)
 
 
-def _tar_members(file: IO[bytes], name: str) -> Iterator[tuple[str, str, IO[bytes] | None]]:
-    start = file.read(6)
+def _tar_members(file: IO[bytes], name: str) -> Iterator[Member]:
+    start = file.read(8)
     file.seek(0)
-    opener = next((o for magic, o in _COMPRESSIONS.items() if start.startswith(magic)), None)
-    stream = opener(file) if opener else file
-    with tarfile.open(fileobj=_Limited(stream, name), mode="r|") as archive:
+    compression = stream_of(start)
+    stream = _Limited(compression[1](file) if compression else file, name)
+    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictTarInfo) as archive:
         for info in archive:
-            if info.isreg():
-                yield info.name, "file", archive.extractfile(info)
+            if info.isreg() and not info.issparse():
+                yield info.name, "file", lambda info=info: archive.extractfile(info)
+            elif info.isreg():
+                yield info.name, "sparse file", None
             else:
                 yield info.name, "folder" if info.isdir() else "link or device", None
+        # The checksum of a compressed tar stands behind its end.
+        while stream.read(_BLOCK):
+            pass
 
 
-def _members(file: IO[bytes], name: str) -> Iterator[tuple[str, str, IO[bytes] | None]]:
-    """(member name, kind, its stream if a file) in the archive's order; unsafe names refused."""
+def _members(file: IO[bytes], name: str) -> Iterator[Member]:
+    """(member name, kind, what opens it if a file) in the archive's order, to its end.
+
+    Unsafe names are refused, and so is a file that is there twice: which one counts depends on
+    the reader.
+    """
     start = file.read(2)
     file.seek(0)
-    for member, kind, stream in _zip_members(file) if start == b"PK" else _tar_members(file, name):
+    seen = set()
+    for member, kind, opener in _zip_members(file) if start == b"PK" else _tar_members(file, name):
         if not _safe(member):
-            raise UserError(f"{name}: holds the unsafe path '{member}'; the archive is refused")
-        yield member.removeprefix("./").rstrip("/"), kind, stream
+            raise UserError(f"{name}: holds the unsafe path {member!r}; the archive is refused")
+        member = member.removeprefix("./").rstrip("/")
+        if kind != "folder":
+            if member in seen:
+                raise UserError(f"{name}: holds {member!r} twice; the archive is refused")
+            seen.add(member)
+        yield member, kind, opener
 
 
 @contextmanager
@@ -118,22 +154,58 @@ def _open(archive: Path) -> IO[bytes]:
         raise UserError(f"{archive}: cannot be read ({error.strerror})") from None
 
 
-def _read_one(file: IO[bytes], name: str, member: str, max_bytes: int) -> bytes:
+def _read_one(file: IO[bytes], name: str, member: str, max_bytes: int, remedy: str) -> bytes:
     if not _safe(member):
         raise UserError(f"{name}: the member path '{member}' is unsafe; name a path inside it")
-    others = []
+    others, data = [], None
     with _reading(name):
-        for found, kind, stream in _members(file, name):
+        for found, kind, opener in _members(file, name):
             if found == member:
-                if stream is None:
+                if opener is None:
                     raise UserError(f"{name}: '{member}' is a {kind}, not a file")
-                data = stream.read(max_bytes + 1)
+                with opener() as stream:
+                    data = stream.read(max_bytes + 1)
                 if len(data) > max_bytes:
-                    raise UserError(f"{name}: '{member}' is larger than {max_bytes:,} bytes")
-                return data
-            if stream is not None:
+                    raise UserError(
+                        f"{name}: '{member}' is larger than {max_bytes:,} bytes{remedy}"
+                    )
+            elif opener is not None:
                 others.append(found)
-    raise UserError(f"{name}: has no file '{member}'; {_near(member, others)}")
+    if data is None:
+        raise UserError(f"{name}: has no file '{member}'; {_near(member, others)}")
+    return data
+
+
+def is_archive(data: bytes) -> bool:
+    """Whether bytes are a zip or a tar (not a compressed one)."""
+    return data.startswith((b"PK\x03\x04", b"PK\x05\x06")) or data[257:262] == b"ustar"
+
+
+def only_member(data: bytes, name: str) -> str:
+    """The path of the one file in an archive; what systems add beside it does not count.
+
+    Args:
+        data: bytes of a zip or tar.
+        name: of the archive, for messages.
+
+    Raises:
+        UserError: unreadable archive, a workbook, no file or several (they are listed).
+    """
+    with _reading(name):
+        found = [m for m, kind, _ in _members(io.BytesIO(data), name) if kind == "file"]
+    if "[Content_Types].xml" in found or "content.xml" in found:
+        raise UserError(
+            f"{name}: is a workbook or document of an office program; save the sheet as CSV "
+            "(UTF-8) and name that file"
+        )
+    wanted = [m for m in found if not any(part in _JUNK for part in m.split("/"))]
+    if len(wanted) != 1:
+        shown = ", ".join(f"'{m}'" for m in wanted[:8]) + (", ..." if len(wanted) > 8 else "")
+        raise UserError(
+            f"{name}: holds {len(wanted)} files" + (f" ({shown}); name one with `member`"
+            if wanted else "; a table was expected")
+        )  # fmt: skip
+    return wanted[0]
 
 
 def _near(member: str, known: list[str]) -> str:
@@ -146,26 +218,38 @@ def _near(member: str, known: list[str]) -> str:
     return hint
 
 
-def read_member(archive: Path, member: str, max_bytes: int = MAX_MEMBER_BYTES) -> bytes:
-    """The bytes of one file of an archive.
+def read_member(
+    archive: Path | bytes,
+    member: str,
+    max_bytes: int = MAX_MEMBER_BYTES,
+    name: str | None = None,
+    remedy: str = "",
+) -> bytes:
+    """The bytes of one file of an archive, its checksum compared where the archive has one.
 
     Args:
-        archive: a zip, wheel, tar, tar.gz, tar.bz2 or tar.xz.
+        archive: a zip, wheel, tar, tar.gz, tar.bz2 or tar.xz, or its bytes.
         member: path inside the archive; `inner.tar.gz!folder/file` reaches into an archive that
             is itself a member.
         max_bytes: the most that any one member may unpack to.
+        name: of the archive, for messages; None: that of the file.
+        remedy: what is said of a member that is too large.
 
     Raises:
         UserError: unreadable archive, unsafe path, link or device, too large, or no such member
             (the nearest one is named).
     """
-    name = Path(archive).name
     first, *inner = member.split("!")
-    with _open(archive) as file:
-        data = _read_one(file, name, first, max_bytes)
+    if isinstance(archive, bytes):
+        name = name or "archive"
+        data = _read_one(io.BytesIO(archive), name, first, max_bytes, remedy)
+    else:
+        name = name or Path(archive).name
+        with _open(archive) as file:
+            data = _read_one(file, name, first, max_bytes, remedy)
     for step, part in enumerate(inner):
         outer = "!".join([name, first, *inner[:step]])
-        data = _read_one(io.BytesIO(data), outer, part, max_bytes)
+        data = _read_one(io.BytesIO(data), outer, part, max_bytes, remedy)
     return data
 
 
@@ -202,7 +286,7 @@ def extract_folder(
         root = Path(temporary) / "content"
         root.mkdir()
         with _open(archive) as file, _reading(name):
-            for member, kind, stream in _members(file, name):
+            for member, kind, opener in _members(file, name):
                 known.add(member.rpartition("/")[0])
                 relative = member.removeprefix(prefix)
                 if relative == member or not relative:
@@ -211,9 +295,10 @@ def extract_folder(
                     continue
                 if kind == "folder":
                     continue
-                if stream is None:
+                if opener is None:
                     raise UserError(f"{name}: '{member}' is a {kind}; the folder is refused")
-                left = _write(stream, root / relative, left, name)
+                with opener() as stream:
+                    left = _write(stream, root / relative, left, name)
         if not any(root.iterdir()):
             what = "no wanted file below" if folder.rstrip("/") in known else "no folder"
             raise UserError(f"{name}: has {what} '{folder}'; {_near(folder, sorted(known - {''}))}")

@@ -6,6 +6,8 @@ Layout (everything is plain JSON; a key is always there, null where there is not
         "title", "kind", "metric", "licence": text or null,
         "classes": [class names], empty for regression,
         "sources": [{"splits": ["train", "dev"], "description", "sha256", "rows",
+                     "unreadable": {reason: first rows that `bad_rows: drop` left out},
+                     "notes": [what was found in the file, in words],
                      "unit": "line" | "record"}], the unit of row numbers
         "rows_read": {TABLE: rows before anything was left out},
         "dropped": {TABLE: {reason: rows}},
@@ -49,6 +51,7 @@ import pandas as pd
 from weightwise.config import StudyConfig, TaskConfig
 from weightwise.config.variants import variants
 from weightwise.data.encoder_files import encoder_warnings
+from weightwise.data.parse import LISTED, listed
 from weightwise.data.texts import sentence_keys
 from weightwise.tables import SPLITS
 
@@ -93,6 +96,7 @@ def build_checks(
             f"{facts['splits'][split]['rows']:,}; all are used"
             for split, most in prepared[name].larger_limits.items()
         ]
+    warnings += _of_sources(prepared)
     for leak in leaks:
         if leak["kind"] == "example" and leak["count"]:
             warnings.append(
@@ -106,6 +110,20 @@ def build_checks(
     return {"tasks": tasks, "leakage": leaks, "warnings": warnings, "encoder": encoder | used}
 
 
+def _of_sources(prepared: dict[str, PreparedTask]) -> list[str]:
+    """What the files themselves hold that a person should know, each file once."""
+    found = {}
+    for one in prepared.values():
+        for table in one.sources.values():
+            for reason, lines in table.dropped.items():
+                found[
+                    f"{table.name}: {len(lines):,} of {table.rows_read:,} rows left out, {reason} "
+                    f"(`bad_rows: drop`; {listed(lines, table.unit)})"
+                ] = None
+            found |= dict.fromkeys(f"{table.name}: {note}" for note in table.notes)
+    return list(found)
+
+
 def _task_facts(task: TaskConfig, one: PreparedTask) -> dict[str, Any]:
     sources: dict[str, dict[str, Any]] = {}
     for split, table in one.sources.items():
@@ -115,7 +133,9 @@ def _task_facts(task: TaskConfig, one: PreparedTask) -> dict[str, Any]:
                 "splits": [],
                 "description": table.description,
                 "sha256": table.sha256,
-                "rows": len(table.frame),
+                "rows": table.rows_read,
+                "unreadable": {r: list(lines[:LISTED]) for r, lines in table.dropped.items()},
+                "notes": list(table.notes),
                 "unit": table.unit,
             },
         )
@@ -131,7 +151,7 @@ def _task_facts(task: TaskConfig, one: PreparedTask) -> dict[str, Any]:
         "licence": task.licence,
         "classes": list(task.class_names),
         "sources": list(sources.values()),
-        "rows_read": {split: len(table.frame) for split, table in one.sources.items()},
+        "rows_read": {split: table.rows_read for split, table in one.sources.items()},
         "dropped": {split: dict(reasons) for split, reasons in one.dropped.items()},
         "control_characters": one.control_characters,
         "content_sha256": content_sha256(one.examples),

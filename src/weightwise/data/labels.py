@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from weightwise.config import TaskConfig
 from weightwise.config.base import nearest
 from weightwise.data.sources import SourceTable
+from weightwise.data.values import decimal_comma, spelling
+from weightwise.data.values import numbers as as_numbers
 from weightwise.errors import UserError
 
 
@@ -58,15 +59,20 @@ def read_labels(table: SourceTable, task: TaskConfig, positions: np.ndarray) -> 
 
     if task.label_values is not None:
         known = {value: float(i) for i, value in enumerate(task.label_values)}
-        numbers = np.array([known.get(str(v), np.nan) for v in texts[present]])
+        spelled = [spelling(v) for v in texts[present]]
+        numbers = np.array([known.get(v, np.nan) for v in spelled])
         bad = np.isnan(numbers)
         if bad.any():
-            first = str(texts[present][int(np.flatnonzero(bad)[0])])
+            first = str(spelled[int(np.flatnonzero(bad)[0])])
             refuse(bad, f"is none of `label_values`; {nearest(first, list(known))}")
         values[present] = numbers
         return Labels(values, missing, outside)
 
-    numbers = _numbers(texts[present])
+    numbers = as_numbers(texts[present], table.decimal)
+    refuse(
+        np.isnan(numbers) & np.array([decimal_comma(v) for v in texts[present]], dtype=bool),
+        'is a number with a decimal comma; set `decimal: ","` at the source',
+    )
     refuse(
         np.isnan(numbers) | np.isinf(numbers),
         "is not a finite number; correct it, leave it empty and set `missing_label: drop`, or list "
@@ -96,10 +102,3 @@ def read_labels(table: SourceTable, task: TaskConfig, positions: np.ndarray) -> 
         )
     values[present] = numbers
     return Labels(values, missing, outside)
-
-
-def _numbers(raw: np.ndarray) -> np.ndarray:
-    """float64 of numbers and of text that is one; NaN for everything else."""
-    # An odd object (a list, a date) must not reach to_numeric, which would raise or convert it.
-    plain = [v if isinstance(v, str | bool | int | float) else np.nan for v in raw]
-    return pd.to_numeric(pd.Series(plain, dtype=object), errors="coerce").to_numpy(dtype=float)

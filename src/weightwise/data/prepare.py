@@ -25,6 +25,8 @@ from weightwise.data.labels import read_labels
 from weightwise.data.sources import SourceTable, read_table_source
 from weightwise.data.splits import balance, dependency_order, divide, draw
 from weightwise.data.texts import clean_texts, sentence_keys
+from weightwise.data.values import numbers as as_numbers
+from weightwise.data.values import spelling
 from weightwise.errors import UserError
 from weightwise.files import write_json
 from weightwise.tables import SPLITS, Examples, write_table
@@ -174,13 +176,13 @@ def _read_split(
     """Checked rows of one table, columns `COLUMNS`; what is left out is counted in `done`."""
     data = task.data
     known = getattr(data.known_rows, split)
-    if known is not None and known != len(table.frame):
+    if known is not None and known != table.rows_read:
         raise UserError(
-            f"{table.name}: has {len(table.frame):,} rows where `known_rows.{split}` of task "
+            f"{table.name}: has {table.rows_read:,} rows where `known_rows.{split}` of task "
             f"'{name}' says {known:,}; check `quoting` and `columns`, or correct `known_rows`"
         )
     done.sources[split] = table
-    dropped = done.dropped[split] = Counter()
+    dropped = done.dropped[split] = Counter({r: len(lines) for r, lines in table.dropped.items()})
     keep = np.ones(len(table.frame), dtype=bool)
     for rule in data.where:
         keep &= matching_rows(rule, table)
@@ -232,10 +234,9 @@ def matching_rows(rule: RowFilter, table: SourceTable) -> np.ndarray:
     match = np.ones(len(raw), dtype=bool)
     if rule.values is not None:
         wanted = frozenset(rule.values)
-        match &= np.array([("" if v is None else str(v)) in wanted for v in raw], dtype=bool)
+        match &= np.array([spelling(v) in wanted for v in raw], dtype=bool)
     if rule.minimum is not None or rule.maximum is not None:
-        texts = raw.map(lambda v: v if isinstance(v, int | float) else str(v))
-        numbers = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=float)
+        numbers = as_numbers(raw.to_numpy(dtype=object), table.decimal)
         present = np.array([v is not None and str(v).strip() != "" for v in raw], dtype=bool)
         bad = present & np.isnan(numbers)
         if bad.any():

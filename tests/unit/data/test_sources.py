@@ -19,8 +19,8 @@ from weightwise.errors import UserError
 def parse(text: str | bytes, **keys):
     data = text if isinstance(text, bytes) else text.encode()
     keys.setdefault("format", "tsv")
-    frame, rows, _ = parse_table(data, TableFormat(**keys), "FILE")
-    return frame, rows.tolist()
+    parsed = parse_table(data, TableFormat(**keys), "FILE")
+    return parsed.frame, parsed.rows.tolist()
 
 
 def test_quotes_that_are_ordinary_text_merge_no_rows():
@@ -55,7 +55,7 @@ def test_byte_order_mark_and_characters_that_look_like_line_ends():
         ('a\tb\n1\tx\n2\t"y"z\n', r"FILE, line 3: malformed quoting"),
         ('a\tb\n1\t"x\n2\ty"\n', r"FILE, line 2: .* runs on to line 3 .*rows were merged"),
         ("a\tb\n1\tx\n2\n", r"FILE, line 3: has 1 fields where 2 are expected"),
-        ("a\tb\n1\tx\ty\n", r"FILE, line 2: has 3 fields .*extra_columns: ignore"),
+        ("a\tb\n1\tx\ty\n", r"FILE, line 2: has 3 fields where 2 .*bad_rows: drop"),
         ("a\ta\n1\tx\n", "names column 'a' twice"),
         ("", "is empty"),
         (b"a\tb\n1\tx\n2\t\xff\n", r"FILE, line 3: is not UTF-8 text"),
@@ -81,7 +81,7 @@ def test_jsonl_keeps_values_and_lines():
     assert frame["n"][1] != frame["n"][1]
     with pytest.raises(UserError, match="FILE, line 2: is not valid JSON"):
         parse('{"s": 1}\n{"s": \n', format="jsonl")
-    with pytest.raises(UserError, match="FILE, line 1: is not a JSON object"):
+    with pytest.raises(UserError, match="FILE, record 1: is not a JSON object"):
         parse("[1]\n", format="jsonl")
 
 
@@ -89,8 +89,8 @@ def test_parquet_keeps_whole_numbers_beside_null(tmp_path):
     path = tmp_path / "x.parquet"
     pd.DataFrame({"n": pd.array([1, None], "Int64"), "s": ["a", None]}).to_parquet(path)
     table = read_table_source(FileSource(type="file", path=str(path), format="parquet"), None, path)
-    assert table.frame["n"].tolist() == [1, None]
-    assert table.frame["s"].tolist() == ["a", None]
+    assert table.column("n").tolist() == [1, None]
+    assert table.column("s").tolist() == ["a", None]
     assert table.at(1) == f"{path}, record 2"
     with pytest.raises(UserError, match="FILE: is not a Parquet table"):
         parse(b"hello", format="parquet")
@@ -145,7 +145,7 @@ def test_hub_layouts(tmp_path, files, config):
         pd.DataFrame({"sentence": [f"text {number}"], "label": [number]}).to_parquet(path)
     table = read_hub_folder(hub(split="train", config=config), tmp_path)
     expected = [0, 1] if files[0].startswith("data/train-00000") else [0]
-    assert table.frame["label"].tolist() == expected
+    assert table.column("label").tolist() == expected
     assert table.rows.tolist() == [n + 1 for n in expected]
     assert len(table.sha256) == 64
     with pytest.raises(UserError, match="no parquet file of split 'trai'"):
@@ -181,7 +181,7 @@ def test_hub_download_asks_for_parquet_of_one_revision(tmp_path, monkeypatch):
     Client.snapshot_download = staticmethod(snapshot_download)
     monkeypatch.setitem(sys.modules, "huggingface_hub", Client)
     table = read_table_source(hub(split="train"), None, tmp_path)
-    assert table.frame["x"].tolist() == ["a"]
+    assert table.column("x").tolist() == ["a"]
     assert asked["repository"] == "org/set"
     assert asked["repo_type"] == "dataset"
     assert asked["revision"] == "abc"
