@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,21 @@ from weightwise.errors import UserError
 DATA_DIR_VARIABLE = "WEIGHTWISE_DATA_DIR"
 
 
+_BOOL = "tag:yaml.org,2002:bool"
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys in silence; a study must not."""
+    """A safe loader for which equal keys are an error and only true and false are truth values.
+
+    PyYAML keeps the last of two equal keys in silence. And as YAML 1.1 has it, it reads yes, no, on
+    and off as truth values, so that classes `[no, yes]` would not be the words that they are; in
+    YAML 1.2 they are text. Keys that are true or false take yes and no all the same.
+    """
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOL]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node, deep=False):
         seen = set()
@@ -32,6 +46,11 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             if isinstance(key, str):
                 seen.add(key)
         return super().construct_mapping(node, deep=deep)
+
+
+_UniqueKeyLoader.add_implicit_resolver(
+    _BOOL, re.compile("true|True|TRUE|false|False|FALSE"), list("tTfF")
+)
 
 
 def read_study_file(path: Path) -> dict[str, Any]:
@@ -82,7 +101,7 @@ def _assign(data: dict[str, Any], assignment: str) -> None:
     if not equals or not all(parts):
         raise UserError(f"--set {assignment}: write key=value, such as training.epochs=2")
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, Loader=_UniqueKeyLoader)  # a safe loader
     except yaml.YAMLError:
         raise UserError(f"--set {assignment}: the value is not valid YAML") from None
     for part in parts[:-1]:

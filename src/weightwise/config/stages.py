@@ -1,4 +1,4 @@
-"""Stages: trainings of the encoder alone, before the runs that start from their result (SPEC 6)."""
+"""Stages: trainings of the encoder alone, before the runs that start from their result."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from weightwise.config.base import Name, nearest
-from weightwise.config.sources import RowFilter, TableSource
+from weightwise.config.filters import RowFilter
+from weightwise.config.sources import TableSource
 from weightwise.config.tasks import Representation
 from weightwise.config.training import OptimiserConfig, Positive, Share, TrainingConfig
+from weightwise.config.values import Columns, Spelled
 
 
 class StageBase(OptimiserConfig):
@@ -23,7 +25,8 @@ class StageBase(OptimiserConfig):
     where: tuple[RowFilter, ...] = ()
     """Row filters, all of which must hold."""
     empty_text: Literal["refuse", "drop"] = "refuse"
-    """What to do with rows whose text is empty; dropped rows are counted."""
+    """What to do with rows whose text is empty, holds nothing that can be seen, or leaves the
+    tokenizer without a token; dropped rows are counted."""
     known_rows: Annotated[int, Field(ge=1)] | None = None
     """Rows that the source is known to have, checked as read, before any filter."""
     limit: Annotated[int, Field(ge=1)] | None = None
@@ -56,7 +59,7 @@ class MaskedLanguageStage(StageBase):
 
     kind: Literal["mlm"]
     """Kind of stage: `mlm`."""
-    text: Annotated[tuple[str, ...], Field(min_length=1)]
+    text: Columns
     """Text columns; every column's text stands for itself. Texts longer than `max_length` are
     divided, not cut."""
     batch_size: Annotated[int, Field(ge=1)] = 128
@@ -78,9 +81,9 @@ class SimcseStage(StageBase):
     """Columns of the premise and of the hypothesis."""
     label: str
     """Column that says whether the premise entails or contradicts the hypothesis."""
-    entailment: str = "entailment"
-    """Value of `label`, compared as text: the hypothesis is a positive of the premise."""
-    contradiction: str = "contradiction"
+    entailment: Spelled = "entailment"
+    """Value of `label`: the hypothesis is a positive of the premise."""
+    contradiction: Spelled = "contradiction"
     """Value of `label`: the hypothesis is a hard negative. Rows of other values are left out."""
     batch_size: Annotated[int, Field(ge=2)] = 32
     """Premises of a step; each one's negatives are the hypotheses of all others."""

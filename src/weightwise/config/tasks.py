@@ -1,15 +1,16 @@
-"""A task: what goes in, what is predicted, how it is scored (SPEC sections 1 and 2)."""
+"""A task: what goes in, what is predicted, how it is scored."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from typing import Annotated, Literal, get_args
+from typing import Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from weightwise.config.base import Strict
-from weightwise.config.sources import DataConfig
+from weightwise.config.rows import DataConfig
+from weightwise.config.values import OneOrTwoColumns, Spelled
 
 Head = Literal["hidden", "linear", "tanh2", "chance"]
 Representation = Literal["cls", "pooler", "mean"]
@@ -37,11 +38,12 @@ class TaskConfig(Strict):
     """What is predicted: one of several classes, yes or no, or a real number."""
     title: str | None = None
     """Name in reports; null: the task's key."""
-    classes: tuple[str, ...] | None = None
-    """Class names in order of their numbers (classification; binary: default no, yes)."""
+    classes: tuple[Spelled, ...] | None = None
+    """Class names in order of their numbers (classification: default `label_values`; binary:
+    default no, yes)."""
     range: tuple[float, float] | None = None
     """Smallest and largest label (regression)."""
-    text: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
+    text: OneOrTwoColumns
     """One text column, or two for a sentence pair."""
     label: str
     """Label column."""
@@ -53,8 +55,9 @@ class TaskConfig(Strict):
     bands: tuple[tuple[float, float], ...] | None = None
     """Turn a number into a class: class i = closed interval i; rows outside all intervals are
     dropped and counted."""
-    label_values: tuple[str, ...] | None = None
-    """Turn a text label into a class: class = position in this list."""
+    label_values: tuple[Spelled, ...] | None = None
+    """Turn a label into a class: class = position in this list. Truth values are spelled true and
+    false; numbers count by their value, so that 1 is 1.0."""
     metric: Literal["accuracy", "pearson"] | None = None
     """Score; null: accuracy for classes, Pearson's r for regression."""
     loss: Literal[SimilarityLoss, "binary_cross_entropy"] | None = None
@@ -76,8 +79,11 @@ class TaskConfig(Strict):
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> TaskConfig:
-        if self.kind == "classification" and not self.classes:
-            raise ValueError("a classification task needs `classes`, the class names in order")
+        if self.kind == "classification" and not self.class_names:
+            raise ValueError(
+                "a classification task needs `classes`, the class names in order, or "
+                "`label_values`, which then name the classes"
+            )
         if self.kind == "binary" and self.classes is not None and len(self.classes) != 2:
             raise ValueError("a binary task has exactly two `classes`")
         if self.kind == "regression":
@@ -109,8 +115,11 @@ class TaskConfig(Strict):
                 a[1] >= b[0] for a, b in itertools.pairwise(spans)
             ):
                 raise ValueError("`bands` must be intervals [low, high] that do not overlap")
-        if self.label_values is not None and len(self.label_values) != n:
-            raise ValueError(f"{n} classes need {n} `label_values`")
+        if self.label_values is not None:
+            if len(self.label_values) != n:
+                raise ValueError(f"{n} classes need {n} `label_values`")
+            if len(set(self.label_values)) != n:
+                raise ValueError("`label_values` must differ from each other")
         allowed = {"regression": ("pearson",)}.get(self.kind, ("accuracy",))
         if self.metric is not None and self.metric not in allowed:
             raise ValueError(f"metric '{self.metric}' does not fit a {self.kind} task")
@@ -135,6 +144,8 @@ class TaskConfig(Strict):
         """Class names; empty for regression."""
         if self.kind == "binary":
             return self.classes or ("no", "yes")
+        if self.kind == "classification":
+            return self.classes or self.label_values or ()
         return self.classes or ()
 
     @property

@@ -8,7 +8,8 @@ Layout (everything is plain JSON; a key is always there, null where there is not
         "sources": [{"splits": ["train", "dev"], "description", "sha256", "rows",
                      "unit": "line" | "record"}], the unit of row numbers
         "rows_read": {TABLE: rows before anything was left out},
-        "dropped": {TABLE: {reason: rows}},
+        "dropped": {TABLE: {reason: rows}}, where a column divides a table (`split_by`) {SPLIT: ...},
+        "dropped_first": {TABLE: {reason: first row numbers}}; all of them are in dropped.parquet,
         "control_characters": texts in which a control character became a space,
         "content_sha256": checksum of the prepared rows,
         "splits": {SPLIT: {
@@ -77,7 +78,12 @@ def build_checks(
         study: the study.
         prepared: rows per task, in the study's order.
         encoder: facts of the encoder.
+
+    Raises:
+        RuntimeError: a row of a source is neither kept nor recorded as left out, or more than once.
     """
+    for name, one in prepared.items():
+        _refuse_lost_rows(name, study.tasks[name], one)
     tasks = {name: _task_facts(study.tasks[name], one) for name, one in prepared.items()}
     leaks = leakage({name: one.examples for name, one in prepared.items()})
     warnings = []
@@ -88,6 +94,11 @@ def build_checks(
             f"{facts['splits'][split]['rows']:,}; all are used"
             for split, most in prepared[name].larger_limits.items()
         ]
+        warnings += [
+            f"{name}: {count:,} {split} rows have the label -1, read as a label; no other label is "
+            "negative, and in GLUE and SNLI -1 marks rows without one: leave them out with `where`"
+            for split, count in prepared[name].minus_ones.items()
+        ]
     for leak in leaks:
         if leak["kind"] == "example" and leak["count"]:
             warnings.append(
@@ -96,6 +107,18 @@ def build_checks(
             )
     used = study.encoder.model_dump(mode="json", include={"layers", "max_length"})
     return {"tasks": tasks, "leakage": leaks, "warnings": warnings, "encoder": encoder | used}
+
+
+def _refuse_lost_rows(name: str, task: TaskConfig, one: PreparedTask) -> None:
+    """Hold the rows read against those kept and those left out, number by number."""
+    for key, splits in task.data.tables.items():
+        kept = one.examples.loc[one.examples["split"].isin(splits), "row"].to_numpy()
+        found = np.concatenate([kept, *(one.left_out.rows(split) for split in splits)])
+        if not np.array_equal(np.sort(found), one.sources[key].rows):
+            raise RuntimeError(
+                f"task '{name}', table {key}: {len(one.sources[key].rows):,} rows were read, and "
+                f"{len(found):,} were kept or left out; this is a fault of weightwise"
+            )
 
 
 def _task_facts(task: TaskConfig, one: PreparedTask) -> dict[str, Any]:
@@ -111,11 +134,7 @@ def _task_facts(task: TaskConfig, one: PreparedTask) -> dict[str, Any]:
                 "unit": table.unit,
             },
         )
-        divided = task.data.split is not None and split == "train"
-        parts = (
-            ["train", "dev"] + (["test"] if task.data.split.test else []) if divided else [split]
-        )
-        entry["splits"] += parts
+        entry["splits"] += task.data.tables[split]
     return {
         "title": task.title,
         "kind": task.kind,
@@ -124,7 +143,8 @@ def _task_facts(task: TaskConfig, one: PreparedTask) -> dict[str, Any]:
         "classes": list(task.class_names),
         "sources": list(sources.values()),
         "rows_read": {split: len(table.frame) for split, table in one.sources.items()},
-        "dropped": {split: dict(reasons) for split, reasons in one.dropped.items()},
+        "dropped": {split: dict(reasons) for split, reasons in one.left_out.counts.items()},
+        "dropped_first": one.left_out.first(),
         "control_characters": one.control_characters,
         "content_sha256": content_sha256(one.examples),
         "splits": {

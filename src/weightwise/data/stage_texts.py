@@ -25,9 +25,11 @@ import pandas as pd
 
 from weightwise.config import StudyConfig
 from weightwise.config.stages import SimcseStage, StageBase
-from weightwise.data.prepare import Reader, matching_rows
+from weightwise.data.prepare import Reader
+from weightwise.data.selection import matching_rows
 from weightwise.data.sources import SourceTable
-from weightwise.data.texts import clean_texts, same_text_key, sentence_keys
+from weightwise.data.texts import read_texts, same_text_key, sentence_keys
+from weightwise.data.tokenless import Tokenless
 from weightwise.data.tokens import load_tokenizer, tokenise
 from weightwise.errors import UserError
 from weightwise.layout import Layout

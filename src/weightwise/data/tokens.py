@@ -22,6 +22,19 @@ from weightwise.tables import SPLITS, Examples, read_table
 LARGEST_UNKNOWN_SHARE = 0.2
 
 
+class TextWithoutTokens(UserError):
+    """The tokenizer leaves nothing of a text.
+
+    Attributes:
+        row: its row number in the source.
+        side: 0 for the first text of the row, 1 for the second.
+    """
+
+    def __init__(self, row: int, side: int):
+        super().__init__(f"the text of source row {row} has no tokens")
+        self.row, self.side = row, side
+
+
 @dataclass(frozen=True)
 class SpecialTokens:
     """Ids of the tokens that frame a sequence."""
@@ -110,6 +123,7 @@ def tokenise(examples: Path, encoder: Path, out: Path) -> dict:
         Facts: rows per split, checksum, share of unknown tokens, longest text in tokens.
 
     Raises:
+        TextWithoutTokens: one of them has no tokens.
         UserError: the tokenizer does not fit these texts.
     """
     frame = read_table(examples, Examples)
@@ -127,8 +141,7 @@ def tokenise(examples: Path, encoder: Path, out: Path) -> dict:
         columns[side] = [e.ids for e in encoded]
         lengths = [len(ids) for ids in columns[side]]
         if min(lengths) == 0:
-            row = frame["row"].iloc[lengths.index(0)]
-            raise UserError(f"{examples}: the text of source row {row} has no tokens")
+            raise TextWithoutTokens(int(frame["row"].iloc[lengths.index(0)]), "ab".index(side))
         total += sum(lengths)
         longest = max(longest, *lengths)
         unknowns += sum(ids.count(unknown) for ids in columns[side])

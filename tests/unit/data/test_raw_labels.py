@@ -59,7 +59,7 @@ def test_missing_labels_are_marked():
         (["nan"], REAL, "'nan' is not a finite number"),
         ([float("nan")], BINARY, "label nan is not a finite number"),
         (["inf"], REAL, "'inf' is not a finite number"),
-        ([[1]], REAL, r"\[1\] is not a finite number"),
+        ([[1]], REAL, r"\[1\] is a list, and a label is text, a number"),
     ],
 )
 def test_wrong_labels(raw, config, message):
