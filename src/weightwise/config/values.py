@@ -48,12 +48,6 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, bool | int | float | str) else value
 
 
-def _pair_at_most(value: Any) -> Any:
-    if isinstance(value, list | tuple) and len(value) > 2:
-        raise ValueError(f"a task reads one text column or two; {len(value)} are named")
-    return _listed(value)
-
-
 Scalar = Annotated[bool | int | float | str, BeforeValidator(plain)]
 """One value of a table's column."""
 Spelled = Annotated[str, BeforeValidator(spelled)]
@@ -63,6 +57,6 @@ Scalars = Annotated[tuple[Scalar, ...], BeforeValidator(_listed), Field(min_leng
 Columns = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
 """One column, or a list of columns."""
 OneOrTwoColumns = Annotated[
-    tuple[str, ...], BeforeValidator(_pair_at_most), Field(min_length=1, max_length=2)
+    tuple[str, ...], BeforeValidator(_listed), Field(min_length=1, max_length=2)
 ]
 """One text column, or a pair of them."""

@@ -8,7 +8,7 @@ Layout (everything is plain JSON; a key is always there, null where there is not
         "sources": [{"splits": ["train", "dev"], "description", "sha256", "rows",
                      "unit": "line" | "record"}], the unit of row numbers
         "rows_read": {TABLE: rows before anything was left out},
-        "dropped": {TABLE: {reason: rows}}, where a column divides a table (`split_by`) {SPLIT: ...},
+        "dropped": {TABLE: {reason: rows}}, by SPLIT where a column divides a table (`split_by`),
         "dropped_first": {TABLE: {reason: first row numbers}}; all of them are in dropped.parquet,
         "control_characters": texts in which a control character became a space,
         "content_sha256": checksum of the prepared rows,
@@ -114,9 +114,9 @@ def _refuse_lost_rows(name: str, task: TaskConfig, one: PreparedTask) -> None:
     for key, splits in task.data.tables.items():
         kept = one.examples.loc[one.examples["split"].isin(splits), "row"].to_numpy()
         found = np.concatenate([kept, *(one.left_out.rows(split) for split in splits)])
-        if not np.array_equal(np.sort(found), one.sources[key].rows):
+        if not np.array_equal(np.sort(found), one.sources[key].all_rows):
             raise RuntimeError(
-                f"task '{name}', table {key}: {len(one.sources[key].rows):,} rows were read, and "
+                f"task '{name}', table {key}: {one.sources[key].rows_read:,} rows were read, and "
                 f"{len(found):,} were kept or left out; this is a fault of weightwise"
             )
 
@@ -130,7 +130,7 @@ def _task_facts(task: TaskConfig, one: PreparedTask) -> dict[str, Any]:
                 "splits": [],
                 "description": table.description,
                 "sha256": table.sha256,
-                "rows": len(table.frame),
+                "rows": table.rows_read,
                 "unit": table.unit,
             },
         )
@@ -142,7 +142,7 @@ def _task_facts(task: TaskConfig, one: PreparedTask) -> dict[str, Any]:
         "licence": task.licence,
         "classes": list(task.class_names),
         "sources": list(sources.values()),
-        "rows_read": {split: len(table.frame) for split, table in one.sources.items()},
+        "rows_read": {split: table.rows_read for split, table in one.sources.items()},
         "dropped": {split: dict(reasons) for split, reasons in one.left_out.counts.items()},
         "dropped_first": one.left_out.first(),
         "control_characters": one.control_characters,

@@ -8,16 +8,9 @@ import numpy as np
 
 from weightwise.config import TaskConfig
 from weightwise.config.base import nearest
+from weightwise.data.matching import is_unreadable, kind, positions_among, shown
 from weightwise.data.sources import SourceTable
-from weightwise.data.values import (
-    is_unreadable,
-    kind,
-    number,
-    numbers,
-    positions_among,
-    shown,
-    spelling,
-)
+from weightwise.data.values import decimal_comma, number, numbers, spelling
 from weightwise.errors import UserError
 
 UNLABELLED = -1
@@ -63,7 +56,7 @@ def read_labels(
             known class, or one out of range. The message names file, row, column and value.
     """
     raw = table.column(task.label).to_numpy(dtype=object)[positions]
-    mark = decimal_mark(table)
+    mark = table.decimal
     missing = np.array([v is None or (isinstance(v, str) and not v.strip()) for v in raw], bool)
     values = np.full(len(raw), np.nan)
     bad, outside = np.zeros(len(raw), dtype=bool), np.zeros(len(raw), dtype=bool)
@@ -109,11 +102,6 @@ def read_labels(
     return Labels(values, missing, bad, outside, int(minus.sum()) if alone else 0)
 
 
-def decimal_mark(table: SourceTable) -> str:
-    """What stands before the decimals in the texts of a table."""
-    return getattr(table, "decimal", ".")
-
-
 def _unlabelled(table: SourceTable, task: TaskConfig, split: str, first: int, count: int) -> str:
     remedy = (
         "set `test_labelled: false`, and the task's test rows are predicted and not scored"
@@ -140,16 +128,15 @@ def _reason(task: TaskConfig, value: object, mark: str) -> str:
     if plain == UNLABELLED:
         leave_out += ": -1 marks a row without a label in GLUE and SNLI"
     if task.label_values is not None:
-        hint = nearest(spelling(value), list(task.label_values))
+        hint = nearest(spelling(value) or "", task.label_values)
         return f"is none of `label_values`; {hint}, or {leave_out}"
     if not np.isfinite(plain):
         if isinstance(value, int):
             return f"is too large for a number of 64 bits; correct it, or {leave_out}"
-        other = {".": ",", ",": "."}[mark]
-        if isinstance(value, str) and np.isfinite(number(value, other)):
+        if decimal_comma(value):
             return (
-                f"is not a finite number with decimals after `{mark}`; if they stand after "
-                f"`{other}` in this file, say so in `decimal` of its source; or {leave_out}"
+                'is a number with a decimal comma; set `decimal: ","` at the source, or '
+                + leave_out
             )
         return (
             "is not a finite number; correct it, leave it empty and set `missing_label: drop`, "

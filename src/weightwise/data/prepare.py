@@ -159,13 +159,15 @@ def _chosen(
 ) -> dict[str, np.ndarray]:
     """Positions of a table that belong to each of its splits."""
     known = getattr(task.data.known_rows, key)
-    if known is not None and known != len(table.frame):
+    if known is not None and known != table.rows_read:
         raise UserError(
-            f"{table.name}: has {len(table.frame):,} rows where `known_rows.{key}` of task "
+            f"{table.name}: has {table.rows_read:,} rows where `known_rows.{key}` of task "
             f"'{name}' says {known:,}; check `quoting` and `columns`, or correct `known_rows`"
         )
     for split in task.data.tables[key] if task.data.split is None else [key]:
         done.left_out.counts[split] = Counter()
+    for reason, numbers in table.dropped.items():
+        done.left_out.add(key, reason, numbers)
     return table_rows(
         table,
         task.data,

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
 from weightwise.config.filters import RowFilter
 from weightwise.config.rows import DataConfig
-from weightwise.config.values import spelled
-from weightwise.data.labels import decimal_mark
+from weightwise.data.matching import among, kind, shown
 from weightwise.data.sources import SourceTable
-from weightwise.data.values import exact, numbers, shown, spelling, truth
+from weightwise.data.values import numbers, spelling
 from weightwise.errors import UserError
 
 _SHOWN = 8
@@ -25,19 +23,18 @@ def matching_rows(rule: RowFilter, table: SourceTable) -> np.ndarray:
     Raises:
         UserError: no such column; a value that is no number where numbers are compared.
     """
-    raw = table.column(rule.column)
-    mark = decimal_mark(table)
+    raw = table.column(rule.column).to_numpy(dtype=object)
     match = np.ones(len(raw), dtype=bool)
     if rule.values is not None:
-        match &= among(raw, rule.values, mark)
+        match &= among(raw, rule.values, table.decimal)
     if rule.minimum is not None or rule.maximum is not None:
-        cells = numbers(raw, mark)
-        present = np.array([spelling(v).strip() != "" for v in raw], dtype=bool)
+        cells = numbers(raw, table.decimal)
+        present = np.array([spelling(v) is None or spelling(v).strip() for v in raw], dtype=bool)
         bad = present & np.isnan(cells)
         if bad.any():
             first = int(np.flatnonzero(bad)[0])
             raise UserError(
-                f"{table.at(first)}, column '{rule.column}': {shown(raw.iloc[first])} is not a "
+                f"{table.at(first)}, column '{rule.column}': {shown(raw[first])} is not a "
                 "number, so `where` cannot compare it with `minimum` or `maximum`"
             )
         with np.errstate(invalid="ignore"):
@@ -46,35 +43,6 @@ def matching_rows(rule: RowFilter, table: SourceTable) -> np.ndarray:
             if rule.maximum is not None:
                 match &= cells <= rule.maximum
     return ~match if rule.exclude else match
-
-
-def among(cells: Sequence[Any], wanted: Sequence[Any], mark: str = ".") -> np.ndarray:
-    """[n] bool: which cells are one of some values of a study's file.
-
-    Args:
-        cells: [n] raw values.
-        wanted: text, which a cell must be spelled as (numbers of jsonl and Parquet may also be
-            equal to it); numbers, which it must be equal to; truth values.
-        mark: before the decimals of numbers in text.
-    """
-    texts = {spelled(value) for value in wanted if isinstance(value, str)}
-    quoted = {exact(text) for text in texts} - {None}
-    plain = {exact(v) for v in wanted if not isinstance(v, str)} - {None}
-    truths = {value for value in wanted if isinstance(value, bool)}
-
-    def chosen(cell: Any) -> bool:
-        if spelling(cell) in texts:
-            return True
-        if truths and truth(cell) in truths:
-            return True
-        if not plain and not (quoted and not isinstance(cell, str)):
-            return False
-        value = exact(cell, mark)
-        return value is not None and (
-            value in plain or (value in quoted and not isinstance(cell, str))
-        )
-
-    return np.array([chosen(cell) for cell in cells], dtype=bool)
 
 
 def table_rows(
@@ -115,12 +83,14 @@ def table_rows(
     cells = table.column(rule.column).to_numpy(dtype=object)[positions]
     found, rest = {}, np.ones(len(positions), dtype=bool)
     for split in data.tables[key]:
-        chosen = among(cells, getattr(rule, split), decimal_mark(table)) & rest
+        chosen = among(cells, getattr(rule, split), table.decimal) & rest
         found[split] = positions[chosen]
         rest &= ~chosen
         if not chosen.any():
-            counts = Counter(spelling(cell) for cell in cells).most_common(_SHOWN)
-            there = ", ".join(f"'{text}' {count:,} times" for text, count in counts) or "no row"
+            said = [spelling(cell) for cell in cells]
+            texts = [kind(c) if t is None else f"'{t}'" for c, t in zip(cells, said, strict=True)]
+            counts = Counter(texts).most_common(_SHOWN)
+            there = ", ".join(f"{text} {count:,} times" for text, count in counts) or "no row"
             raise UserError(
                 f"{table.name}, column '{rule.column}': no row is of {split}; there is {there}; "
                 f"name one of these values in `split_by.{split}`"

@@ -7,7 +7,8 @@ stored, with None for null. Every error names the file and the row.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,9 @@ class SourceTable:
         description: where it came from, in words.
         name: short name for messages and reports.
         unit: what `rows` count: "line" or "record".
+        dropped: reason -> numbers of the rows that the file has and `frame` has not, because the
+            study says `bad_rows: drop`.
+        decimal: decimal mark of numbers that stand as text, "." or ",".
     """
 
     frame: pd.DataFrame
@@ -43,6 +47,19 @@ class SourceTable:
     description: str
     name: str
     unit: str = "line"
+    dropped: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    decimal: str = "."
+
+    @property
+    def rows_read(self) -> int:
+        """Rows that the source has: those of `frame` and those of `dropped`."""
+        return len(self.frame) + sum(len(lines) for lines in self.dropped.values())
+
+    @property
+    def all_rows(self) -> np.ndarray:
+        """Ascending numbers of the rows that the source has, those of `dropped` included."""
+        dropped = [np.asarray(lines, dtype=np.int64) for lines in self.dropped.values()]
+        return np.sort(np.concatenate([self.rows, *dropped]))
 
     def column(self, column: str) -> pd.Series:
         """Raw values of a column.

@@ -12,7 +12,8 @@ from weightwise.config import StudyConfig
 from weightwise.data.prepare import prepare
 from weightwise.data.sources import read_table_source
 from weightwise.data.stage_texts import prepare_stage
-from weightwise.data.tokens import TokenisedSplit, load_splits, tokenise
+from weightwise.data.tokens import TextWithoutTokens, TokenisedSplit, load_splits, tokenise
+from weightwise.errors import UserError
 from weightwise.files import write_json
 from weightwise.layout import Layout
 from weightwise.model.checkpoint import load_encoder
@@ -43,7 +44,10 @@ def prepare_study(
     # Refused here, once, rather than in every run.
     encoder = load_encoder(layout.encoder, study.encoder.layers, longest=study.encoder.max_length)
     for name, task in study.tasks.items():
-        facts = tokenise(layout.examples(name), layout.encoder, layout.tokens(name))
+        try:
+            facts = tokenise(layout.examples(name), layout.encoder, layout.tokens(name))
+        except TextWithoutTokens as found:
+            raise UserError(_without_tokens(study, name, checks["tasks"][name], found)) from None
         splits = load_splits(layout.tokens(name)).values()
         joint = (task.pair or study.training.pair) == "joint"
         cut = sum(_cut(split, joint, study.encoder.max_length) for split in splits)
@@ -57,6 +61,19 @@ def prepare_study(
         _prepare_stages(study, layout, encoder, checks, report)
     write_json(layout.checks, checks)
     return checks
+
+
+def _without_tokens(
+    study: StudyConfig, name: str, facts: dict[str, Any], found: TextWithoutTokens
+) -> str:
+    """A text that passed for one with tokens, by the file and row that the user knows."""
+    source = next(one for one in facts["sources"] if found.split in one["splits"])
+    column = study.tasks[name].text[found.side]
+    return (
+        f"{source['description']}, {source['unit']} {found.row}, column '{column}': the tokenizer "
+        f"leaves no token of this text, which is in {found.split} of task '{name}'; take the row "
+        "out, or correct the text"
+    )
 
 
 def _prepare_stages(

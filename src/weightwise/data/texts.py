@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from weightwise.data.matching import shown
 from weightwise.data.sources import SourceTable
-from weightwise.data.values import shown
 from weightwise.errors import UserError
 
 # Tab, line feed and carriage return are ordinary white space; the other control characters stand

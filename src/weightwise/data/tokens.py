@@ -26,13 +26,14 @@ class TextWithoutTokens(UserError):
     """The tokenizer leaves nothing of a text.
 
     Attributes:
+        split: the split that it is in.
         row: its row number in the source.
         side: 0 for the first text of the row, 1 for the second.
     """
 
-    def __init__(self, row: int, side: int):
-        super().__init__(f"the text of source row {row} has no tokens")
-        self.row, self.side = row, side
+    def __init__(self, split: str, row: int, side: int):
+        super().__init__(f"the text of source row {row} of {split} has no tokens")
+        self.split, self.row, self.side = split, row, side
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,8 @@ def tokenise(examples: Path, encoder: Path, out: Path) -> dict:
         columns[side] = [e.ids for e in encoded]
         lengths = [len(ids) for ids in columns[side]]
         if min(lengths) == 0:
-            raise TextWithoutTokens(int(frame["row"].iloc[lengths.index(0)]), "ab".index(side))
+            first = frame.iloc[lengths.index(0)]
+            raise TextWithoutTokens(first["split"], int(first["row"]), "ab".index(side))
         total += sum(lengths)
         longest = max(longest, *lengths)
         unknowns += sum(ids.count(unknown) for ids in columns[side])

@@ -26,11 +26,12 @@ class Examples(Table):
 
 
 class DroppedRows(Table):
-    """Rows of the sources that no split has (`dropped.parquet`)."""
+    """Rows of the sources that no split has (`dropped.parquet`), and of a stage's source."""
 
-    task: Series[str]
+    task: Series[str] = pa.Field(description="task, or stage")
     table: Series[str] = pa.Field(
-        isin=SPLITS, description="of the source, or split of a source that a column divides"
+        isin=(*SPLITS, "stage"),
+        description="of the source, or split of a source that a column divides",
     )
     row: Series[int] = pa.Field(ge=0, description="line or row number in the source, from 1")
     reason: Series[str]
