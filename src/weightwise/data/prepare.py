@@ -1,8 +1,8 @@
 """From the sources of a study to prepared rows: `<task>.parquet`, `dropped.parquet`, `encoder/` and
 `checks.json`.
 
-Per task, in this order: read, compare with `known_rows`, `where` (of the table, then of the task),
-`split_by`, labels (missing and unreadable ones refused or dropped, those outside all bands
+Per task, in this order: read, compare with `known_rows`, `where` of the table, `split_by`, `where`
+of the task, labels (missing and unreadable ones refused or dropped, those outside all bands
 dropped), texts (those that say nothing refused or dropped), `disjoint_from`, `split`, `balance` (of
 train), `limit`. Every dropped row is recorded with its reason. Texts stay as they are, except that
 a control character becomes a space; a NUL character is refused.
@@ -25,7 +25,7 @@ from weightwise.data.checks import build_checks
 from weightwise.data.dropped import Dropped
 from weightwise.data.encoder_source import fetch_encoder
 from weightwise.data.labels import read_labels
-from weightwise.data.selection import table_rows
+from weightwise.data.selection import chosen_rows
 from weightwise.data.sources import SourceTable, read_table_source
 from weightwise.data.splits import balance, dependency_order, divide, draw
 from weightwise.data.texts import read_texts, sentence_keys
@@ -168,7 +168,7 @@ def _chosen(
         done.left_out.counts[split] = Counter()
     for reason, numbers in table.dropped.items():
         done.left_out.add(key, reason, numbers)
-    return table_rows(
+    return chosen_rows(
         table,
         task.data,
         key,

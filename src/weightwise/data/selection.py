@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -45,20 +46,25 @@ def matching_rows(rule: RowFilter, table: SourceTable) -> np.ndarray:
     return ~match if rule.exclude else match
 
 
-def table_rows(
-    table: SourceTable,
-    data: DataConfig,
-    key: str,
-    leave_out: Callable[[str, str, np.ndarray], None] = lambda split, reason, positions: None,
+LeaveOut = Callable[[str, str, np.ndarray], None]
+"""Told split (or table), reason and positions of rows that are left out."""
+
+
+def _pass(where: str, reason: str, positions: np.ndarray) -> None:
+    pass
+
+
+def members(
+    table: SourceTable, data: DataConfig, key: str, leave_out: LeaveOut = _pass
 ) -> dict[str, np.ndarray]:
-    """The positions of a table that belong to each split which comes from it, before anything is
-    known of their labels and texts.
+    """The rows of a table that each split which comes from it consists of: by the table's own
+    `where`, and by `split_by`.
 
     Args:
         table: the table.
         data: the task's rows.
         key: the table's key: train, dev or test.
-        leave_out: told split, reason and positions of the rows that belong to none.
+        leave_out: told of the rows that belong to none.
 
     Returns:
         Ascending positions per split; `train` has those of dev and test, too, where `data.split`
@@ -67,33 +73,51 @@ def table_rows(
     Raises:
         UserError: a filter that does not fit; a split that no row belongs to.
     """
-    positions = np.arange(len(table.frame))
-    for reason, rules in (
-        (f"by `where` of {key}", getattr(data, key).where),
-        ("by `where`", data.where),
-    ):
-        keep = np.ones(len(table.frame), dtype=bool)
-        for rule in rules:
-            keep &= matching_rows(rule, table)
-        leave_out(key, reason, positions[~keep[positions]])
-        positions = positions[keep[positions]]
+    keep = _kept(table, getattr(data, key).where)
+    leave_out(key, f"by `where` of {key}", np.flatnonzero(~keep))
+    positions = np.flatnonzero(keep)
     rule = data.split_by
     if rule is None or key != "train":
         return {key: positions}
     cells = table.column(rule.column).to_numpy(dtype=object)[positions]
     found, rest = {}, np.ones(len(positions), dtype=bool)
     for split in data.tables[key]:
+        # Values that are equal without being spelled alike may stand under two splits.
         chosen = among(cells, getattr(rule, split), table.decimal) & rest
         found[split] = positions[chosen]
         rest &= ~chosen
         if not chosen.any():
-            said = [spelling(cell) for cell in cells]
-            texts = [kind(c) if t is None else f"'{t}'" for c, t in zip(cells, said, strict=True)]
-            counts = Counter(texts).most_common(_SHOWN)
-            there = ", ".join(f"{text} {count:,} times" for text, count in counts) or "no row"
             raise UserError(
-                f"{table.name}, column '{rule.column}': no row is of {split}; there is {there}; "
-                f"name one of these values in `split_by.{split}`"
+                f"{table.name}, column '{rule.column}': no row is of {split}; there is "
+                f"{_values_of(cells)}; name one of these values in `split_by.{split}`"
             )
     leave_out(key, f"of no split by '{rule.column}'", positions[rest])
     return found
+
+
+def chosen_rows(
+    table: SourceTable, data: DataConfig, key: str, leave_out: LeaveOut = _pass
+) -> dict[str, np.ndarray]:
+    """The `members` of each split that the task's `where` keeps; arguments as there."""
+    keep = _kept(table, data.where)
+    found = {}
+    for split, positions in members(table, data, key, leave_out).items():
+        leave_out(split, "by `where`", positions[~keep[positions]])
+        found[split] = positions[keep[positions]]
+    return found
+
+
+def _kept(table: SourceTable, rules: Sequence[RowFilter]) -> np.ndarray:
+    """[rows] bool: which rows all filters keep."""
+    keep = np.ones(len(table.frame), dtype=bool)
+    for rule in rules:
+        keep &= matching_rows(rule, table)
+    return keep
+
+
+def _values_of(cells: Sequence[Any]) -> str:
+    """The most frequent of some cells in words, and how often each stands there."""
+    said = [spelling(cell) for cell in cells]
+    texts = [kind(c) if t is None else shown(t) for c, t in zip(cells, said, strict=True)]
+    counts = Counter(texts).most_common(_SHOWN)
+    return ", ".join(f"{text} {count:,} times" for text, count in counts) or "no row"

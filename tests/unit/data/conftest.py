@@ -6,18 +6,23 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tokenizers.implementations import BertWordPieceTokenizer
 
 from weightwise.config import StudyConfig
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    """A folder in the checkpoint layout; the bytes of the weights mean nothing here."""
+    """A folder in the checkpoint layout; the bytes of the weights mean nothing here, and of the
+    tokenizer's words only that it has them."""
     folder = tmp_path / "checkpoint"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(b"weights")
-    (folder / "tokenizer.json").write_text("{}")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad"]
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+    BertWordPieceTokenizer(str(folder / "vocab.txt")).save(str(folder / "tokenizer.json"))
+    (folder / "vocab.txt").unlink()
     (folder / "README.md").write_text("---\nlanguage: en\nlicense: apache-2.0\n---\n\n# A model\n")
     (folder / "training_args.bin").write_bytes(b"not wanted")
     return folder
