@@ -99,6 +99,8 @@ class TaskConfig(Strict):
         ways = [k for k in ("cut_points", "bands", "label_values") if getattr(self, k) is not None]
         if len(ways) > 1:
             raise ValueError(f"{' and '.join(f'`{w}`' for w in ways)} exclude each other")
+        if self.label_values is not None and len(set(self.label_values)) < len(self.label_values):
+            raise ValueError("`label_values` must differ from each other")
         n = len(self.class_names)
         if len(set(self.class_names)) != n:
             raise ValueError("`classes` must differ from each other")
@@ -115,11 +117,8 @@ class TaskConfig(Strict):
                 a[1] >= b[0] for a, b in itertools.pairwise(spans)
             ):
                 raise ValueError("`bands` must be intervals [low, high] that do not overlap")
-        if self.label_values is not None:
-            if len(self.label_values) != n:
-                raise ValueError(f"{n} classes need {n} `label_values`")
-            if len(set(self.label_values)) != n:
-                raise ValueError("`label_values` must differ from each other")
+        if self.label_values is not None and len(self.label_values) != n:
+            raise ValueError(f"{n} classes need {n} `label_values`")
         allowed = {"regression": ("pearson",)}.get(self.kind, ("accuracy",))
         if self.metric is not None and self.metric not in allowed:
             raise ValueError(f"metric '{self.metric}' does not fit a {self.kind} task")
