@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from weightwise.config import StudyConfig
+from weightwise.data.dropped import Dropped
 from weightwise.data.prepare import prepare
+from weightwise.data.sources import read_table_source
 from weightwise.errors import UserError
 from weightwise.tables import DroppedRows, Examples, read_table
 
@@ -143,3 +147,28 @@ def test_filters_of_values_that_are_no_text(study, tmp_path):
         prepare(study({"T": task}), tmp_path / "out", tmp_path / "cache")
         table = read_table(tmp_path / "out" / "T.parquet", Examples)
         assert (table.loc[table["split"] == "train", "row"] - 1).tolist() == kept, values
+
+
+def test_rows_that_the_reader_left_out_are_counted(run, monkeypatch, tmp_path):
+    def read(source, data_dir, cache):
+        table = read_table_source(source, data_dir, cache)
+        bad = np.isin(table.rows, (3, 9))
+        frame = table.frame[~bad].reset_index(drop=True)
+        lost = {"too few fields": [3], "malformed quoting": [9]}
+        return dataclasses.replace(table, frame=frame, rows=table.rows[~bad], dropped=lost)
+
+    monkeypatch.setattr("weightwise.data.prepare.read_table_source", read)
+    by = {"column": "split", "dev": "validation"}
+    facts, table = run({"split_by": by, "known_rows": {"train": 13}})
+    assert facts["rows_read"] == {"train": 13}
+    assert facts["sources"][0]["rows"] == 13
+    assert facts["dropped"]["train"] == {
+        "too few fields": 1, "malformed quoting": 1, "of no split by 'split'": 4,
+    }  # fmt: skip
+    assert rows_of(table) == {"train": [2, 4, 5, 6, 7], "dev": [8, 10]}
+
+
+def test_a_row_that_is_lost_is_noticed(run, monkeypatch):
+    monkeypatch.setattr(Dropped, "rows", lambda self, where: np.zeros(0, dtype=np.int64))
+    with pytest.raises(RuntimeError, match="task 'T', table train: 13 rows were read, and 9 were"):
+        run({"split_by": {"column": "split", "dev": "validation"}})
