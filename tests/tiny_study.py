@@ -16,7 +16,7 @@ import yaml
 from safetensors.torch import save_file
 from tokenizers import BertWordPieceTokenizer
 
-from weightwise.model.checkpoint import _published_names
+from weightwise.model.checkpoint import published_names
 from weightwise.model.encoder import BertConfig, Encoder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,7 +50,7 @@ def write_encoder(folder: Path) -> None:
         drawn = torch.randn(tensor.shape, generator=generator) * 0.1 + (
             1.0 if norm and name.endswith("weight") else 0.0
         )
-        published = _published_names(name, [0, 1])
+        published = published_names(name, [0, 1])
         for part, piece in zip(published, drawn.chunk(len(published)), strict=True):
             tensors[part] = piece.contiguous()
     save_file(tensors, str(folder / "model.safetensors"))

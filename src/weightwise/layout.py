@@ -59,6 +59,15 @@ class Layout:
         """Token ids of a task."""
         return self.data / f"{task}.tokens.parquet"
 
+    @property
+    def dropped(self) -> Path:
+        """Rows of the tasks' sources that were left out, and why."""
+        return self.data / "dropped.parquet"
+
+    def stage_dropped(self, stage: str) -> Path:
+        """Rows of a stage's source that were left out, and why."""
+        return self.data / "stages" / f"{stage}.dropped.parquet"
+
     def stage_texts(self, stage: str) -> Path:
         """Prepared texts of a stage."""
         return self.data / "stages" / f"{stage}.parquet"

@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from weightwise.config.base import IN_THE_DATA, Aside, Count, Name, nearest
-from weightwise.config.sources import RowFilter, TableSource
+from weightwise.config.filters import RowFilter
+from weightwise.config.sources import TableSource
 from weightwise.config.tasks import Representation
 from weightwise.config.training import OptimiserConfig, Positive, Share, TrainingConfig
+from weightwise.config.values import Columns, Spelled
 
 
 class StageBase(OptimiserConfig):
@@ -23,7 +25,8 @@ class StageBase(OptimiserConfig):
     where: Annotated[tuple[RowFilter, ...], IN_THE_DATA] = ()
     """Row filters, all of which must hold."""
     empty_text: Annotated[Literal["refuse", "drop"], IN_THE_DATA] = "refuse"
-    """What to do with rows whose text is empty; dropped rows are counted."""
+    """What to do with rows whose text is empty, holds nothing that can be seen, or leaves the
+    tokenizer without a token; dropped rows are counted."""
     known_rows: Annotated[Count | None, IN_THE_DATA] = None
     """Rows that the source is known to have, checked as read, before any filter."""
     limit: Annotated[Count | None, IN_THE_DATA] = None
@@ -58,7 +61,7 @@ class MaskedLanguageStage(StageBase):
 
     kind: Literal["mlm"]
     """Kind of stage: `mlm`."""
-    text: Annotated[tuple[str, ...], Field(min_length=1), IN_THE_DATA]
+    text: Annotated[Columns, IN_THE_DATA]
     """Text columns; every column's text stands for itself. Texts longer than `max_length` are
     divided, not cut."""
     batch_size: Count = 128
@@ -80,9 +83,9 @@ class SimcseStage(StageBase):
     """Columns of the premise and of the hypothesis."""
     label: Annotated[str, IN_THE_DATA]
     """Column that says whether the premise entails or contradicts the hypothesis."""
-    entailment: Annotated[str, IN_THE_DATA] = "entailment"
-    """Value of `label`, compared as text: the hypothesis is a positive of the premise."""
-    contradiction: Annotated[str, IN_THE_DATA] = "contradiction"
+    entailment: Annotated[Spelled, IN_THE_DATA] = "entailment"
+    """Value of `label`: the hypothesis is a positive of the premise."""
+    contradiction: Annotated[Spelled, IN_THE_DATA] = "contradiction"
     """Value of `label`: the hypothesis is a hard negative. Rows of other values are left out."""
     batch_size: Annotated[Count, Field(ge=2)] = 32
     """Premises of a step; each one's negatives are the hypotheses of all others."""

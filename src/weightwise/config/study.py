@@ -181,6 +181,9 @@ class StudyConfig(Strict):
     def _names_can_be_joined(cls, tasks: dict[str, TaskConfig]) -> dict[str, TaskConfig]:
         folded: dict[str, str] = {}
         for name in tasks:
+            if name.lower() == "dropped":
+                # Its rows would lie where those that no task has are listed.
+                raise ValueError(f"a task cannot be called '{name}'; choose another name")
             other = folded.setdefault(name.lower(), name)
             if other != name:
                 # Paths must differ on file systems that ignore case, too.

@@ -6,10 +6,11 @@ import itertools
 import math
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from weightwise.config.base import IN_THE_DATA, Aside, Strict
-from weightwise.config.sources import DataConfig
+from weightwise.config.rows import DataConfig
+from weightwise.config.values import OneOrTwoColumns, Spelled
 
 Head = Literal["hidden", "linear", "tanh2", "chance"]
 Representation = Literal["cls", "pooler", "mean"]
@@ -42,12 +43,13 @@ class TaskConfig(Strict):
     title: Annotated[str | None, Aside("a name in reports")] = None
     """Name in reports; null: the task's key."""
     classes: Annotated[
-        tuple[str, ...] | None, Aside("their number counts, and the labels are in the data")
+        tuple[Spelled, ...] | None, Aside("their number counts, and the labels are in the data")
     ] = None
-    """Class names in order of their numbers (classification; binary: default no, yes)."""
+    """Class names in order of their numbers (classification: default `label_values`; binary:
+    default no, yes)."""
     range: tuple[float, float] | None = None
     """Smallest and largest label (regression)."""
-    text: Annotated[tuple[str, ...], Field(min_length=1, max_length=2), IN_THE_DATA]
+    text: Annotated[OneOrTwoColumns, IN_THE_DATA]
     """One text column, or two for a sentence pair."""
     label: Annotated[str, IN_THE_DATA]
     """Label column."""
@@ -59,8 +61,9 @@ class TaskConfig(Strict):
     bands: Annotated[tuple[tuple[float, float], ...] | None, IN_THE_DATA] = None
     """Turn a number into a class: class i = closed interval i; rows outside all intervals are
     dropped and counted."""
-    label_values: Annotated[tuple[str, ...] | None, IN_THE_DATA] = None
-    """Turn a text label into a class: class = position in this list."""
+    label_values: Annotated[tuple[Spelled, ...] | None, IN_THE_DATA] = None
+    """Turn a label into a class: class = position in this list. Truth values are spelled true and
+    false; numbers count by their value, so that 1 is 1.0."""
     metric: Literal["accuracy", "pearson"] | None = None
     """Score; null: accuracy for classes, Pearson's r for regression."""
     loss: Literal[SimilarityLoss, "binary_cross_entropy"] | None = None
@@ -82,8 +85,11 @@ class TaskConfig(Strict):
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> TaskConfig:
-        if self.kind == "classification" and not self.classes:
-            raise ValueError("a classification task needs `classes`, the class names in order")
+        if self.kind == "classification" and not self.class_names:
+            raise ValueError(
+                "a classification task needs `classes`, the class names in order, or "
+                "`label_values`, which then name the classes"
+            )
         if self.kind == "binary" and self.classes is not None and len(self.classes) != 2:
             raise ValueError("a binary task has exactly two `classes`")
         if self.kind == "regression":
@@ -99,6 +105,8 @@ class TaskConfig(Strict):
         ways = [k for k in ("cut_points", "bands", "label_values") if getattr(self, k) is not None]
         if len(ways) > 1:
             raise ValueError(f"{' and '.join(f'`{w}`' for w in ways)} exclude each other")
+        if self.label_values is not None and len(set(self.label_values)) < len(self.label_values):
+            raise ValueError("`label_values` must differ from each other")
         n = len(self.class_names)
         if len(set(self.class_names)) != n:
             raise ValueError("`classes` must differ from each other")
@@ -141,6 +149,8 @@ class TaskConfig(Strict):
         """Class names; empty for regression."""
         if self.kind == "binary":
             return self.classes or ("no", "yes")
+        if self.kind == "classification":
+            return self.classes or self.label_values or ()
         return self.classes or ()
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from yaml.constructor import ConstructorError
@@ -40,9 +40,19 @@ COMMENT = re.compile(r"(?<![^\s\[{,])#")
 COMMENT_HINT = 'an unquoted # begins a comment: put such a text in quotes, as in ["#1 String"]'
 
 
+_BOOL = "tag:yaml.org,2002:bool"
+
+
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, which builds nothing but plain values; besides, it refuses what would
     take all memory or all frames, and keys that stand twice, of which PyYAML keeps the last."""
+
+    # In YAML 1.1 yes, no, on and off are truth values, so that classes `[no, yes]` would
+    # not be the words that they are; in YAML 1.2 they are text.
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOL]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def __init__(self, text: str):
         super().__init__(text)
@@ -143,6 +153,9 @@ class YamlText:
         line = self.text.splitlines()[mark.line] if mark.line < self.text.count("\n") + 1 else ""
         commented = written == "" and bool(COMMENT.search(line))
         return found, Place(mark.line + 1, written, commented)
+
+
+_Loader.add_implicit_resolver(_BOOL, re.compile("true|True|TRUE|false|False|FALSE"), list("tTfF"))
 
 
 def parse_yaml(text: str, where: str) -> YamlText:

@@ -10,7 +10,8 @@ Layout (everything is plain JSON; a key is always there, null where there is not
                      "notes": [what was found in the file, in words],
                      "unit": "line" | "record"}], the unit of row numbers
         "rows_read": {TABLE: rows before anything was left out},
-        "dropped": {TABLE: {reason: rows}},
+        "dropped": {TABLE: {reason: rows}}, by SPLIT where a column divides a table (`split_by`),
+        "dropped_first": {TABLE: {reason: first row numbers}}; all of them are in dropped.parquet,
         "control_characters": texts in which a control character became a space,
         "content_sha256": checksum of the prepared rows,
         "splits": {SPLIT: {
@@ -85,7 +86,12 @@ def build_checks(
         study: the study.
         prepared: rows per task, in the study's order.
         encoder: facts of the encoder.
+
+    Raises:
+        RuntimeError: a row of a source is neither kept nor recorded as left out, or more than once.
     """
+    for name, one in prepared.items():
+        _refuse_lost_rows(name, study.tasks[name], one)
     tasks = {name: _task_facts(study.tasks[name], one) for name, one in prepared.items()}
     leaks = leakage({name: one.examples for name, one in prepared.items()})
     warnings = []
@@ -95,6 +101,11 @@ def build_checks(
             f"{name}: `limit` asks for {most:,} {split} rows and there are "
             f"{facts['splits'][split]['rows']:,}; all are used"
             for split, most in prepared[name].larger_limits.items()
+        ]
+        warnings += [
+            f"{name}: {count:,} {split} rows have the label -1, read as a label; no other label is "
+            "negative, and in GLUE and SNLI -1 marks rows without one: leave them out with `where`"
+            for split, count in prepared[name].minus_ones.items()
         ]
     warnings += _of_sources(prepared)
     for leak in leaks:
@@ -124,6 +135,18 @@ def _of_sources(prepared: dict[str, PreparedTask]) -> list[str]:
     return list(found)
 
 
+def _refuse_lost_rows(name: str, task: TaskConfig, one: PreparedTask) -> None:
+    """Hold the rows read against those kept and those left out, number by number."""
+    for key, splits in task.data.tables.items():
+        kept = one.examples.loc[one.examples["split"].isin(splits), "row"].to_numpy()
+        found = np.concatenate([kept, *(one.left_out.rows(split) for split in splits)])
+        if not np.array_equal(np.sort(found), one.sources[key].all_rows):
+            raise RuntimeError(
+                f"task '{name}', table {key}: {one.sources[key].rows_read:,} rows were read, and "
+                f"{len(found):,} were kept or left out; this is a fault of weightwise"
+            )
+
+
 def _task_facts(task: TaskConfig, one: PreparedTask) -> dict[str, Any]:
     sources: dict[str, dict[str, Any]] = {}
     for split, table in one.sources.items():
@@ -139,11 +162,7 @@ def _task_facts(task: TaskConfig, one: PreparedTask) -> dict[str, Any]:
                 "unit": table.unit,
             },
         )
-        divided = task.data.split is not None and split == "train"
-        parts = (
-            ["train", "dev"] + (["test"] if task.data.split.test else []) if divided else [split]
-        )
-        entry["splits"] += parts
+        entry["splits"] += task.data.tables[split]
     return {
         "title": task.title,
         "kind": task.kind,
@@ -152,7 +171,8 @@ def _task_facts(task: TaskConfig, one: PreparedTask) -> dict[str, Any]:
         "classes": list(task.class_names),
         "sources": list(sources.values()),
         "rows_read": {split: table.rows_read for split, table in one.sources.items()},
-        "dropped": {split: dict(reasons) for split, reasons in one.dropped.items()},
+        "dropped": {split: dict(reasons) for split, reasons in one.left_out.counts.items()},
+        "dropped_first": one.left_out.first(),
         "control_characters": one.control_characters,
         "content_sha256": content_sha256(one.examples),
         "splits": {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from weightwise.config.sources import SplitRule
+from weightwise.config.rows import SplitRule
 from weightwise.config.tasks import TaskConfig
 from weightwise.errors import UserError
 from weightwise.seeding import numpy_generator, seed_for

@@ -18,7 +18,8 @@ from weightwise.data.fit import (
 from weightwise.data.prepare import prepare
 from weightwise.data.sources import read_table_source
 from weightwise.data.stage_texts import prepare_stage
-from weightwise.data.tokens import load_splits, load_tokenizer, tokenise
+from weightwise.data.tokens import TextWithoutTokens, load_splits, load_tokenizer, tokenise
+from weightwise.errors import UserError
 from weightwise.files import write_json
 from weightwise.grid import Grid
 from weightwise.layout import Layout
@@ -62,7 +63,10 @@ def prepare_study(
     tokenizer, special = load_tokenizer(layout.encoder)
     unknown = unknown_id(tokenizer)
     for name in study.tasks:
-        tokenise(layout.examples(name), layout.encoder, layout.tokens(name))
+        try:
+            tokenise(layout.examples(name), layout.encoder, layout.tokens(name))
+        except TextWithoutTokens as found:
+            raise UserError(_without_tokens(study, name, checks["tasks"][name], found)) from None
         splits = load_splits(layout.tokens(name))
         for split, facts in text_facts(splits, longest, unknown).items():
             checks["tasks"][name]["splits"][split]["tokens"] = facts
@@ -88,6 +92,19 @@ def _token_ids(study: StudyConfig, layout: Layout) -> Iterator[tuple[str, np.nda
             yield whose, split.a
             if split.b is not None:
                 yield whose, split.b
+
+
+def _without_tokens(
+    study: StudyConfig, name: str, facts: dict[str, Any], found: TextWithoutTokens
+) -> str:
+    """A text that passed for one with tokens, by the file and row that the user knows."""
+    source = next(one for one in facts["sources"] if found.split in one["splits"])
+    column = study.tasks[name].text[found.side]
+    return (
+        f"{source['description']}, {source['unit']} {found.row}, column '{column}': the tokenizer "
+        f"leaves no token of this text, which is in {found.split} of task '{name}'; take the row "
+        "out, or correct the text"
+    )
 
 
 def _prepare_stages(

@@ -5,8 +5,10 @@ A stage's texts are a table of the schema `Examples`, whose split `dev` is what 
 other and 0 where it contradicts it. Facts of a stage, as `checks.json` holds them under "stages":
 
     {"kind", "licence": text or null, "source": {"description", "sha256", "rows", "unit"},
-     "dropped": {reason: rows}, "control_characters",
-     "texts": {"train", "held_out"}: texts, or premises,
+     "dropped": {reason: rows, of `mlm` beyond `where` texts}, "control_characters",
+     "dropped_first": {reason: first row numbers}; all of them are in `NAME.dropped.parquet`,
+     "rows": {"train", "held_out"}: rows, of `mlm` texts (one per row and column),
+     "texts": {"train", "held_out"}: different texts, or premises,
      "hard_negatives": {"train", "held_out"} premises that have one; null for `mlm`,
      "shared": [{"task", "split", "rows", "share"}] rows of dev and test of the study's tasks any of
                whose texts the stage has seen; "held out" of the stage itself: its own held-out rows
@@ -25,18 +27,25 @@ import pandas as pd
 
 from weightwise.config import StudyConfig
 from weightwise.config.stages import SimcseStage, StageBase
-from weightwise.data.prepare import Reader, matching_rows
+from weightwise.data.dropped import Dropped
+from weightwise.data.matching import positions_among
+from weightwise.data.prepare import Reader
+from weightwise.data.selection import matching_rows
 from weightwise.data.sources import SourceTable
-from weightwise.data.texts import clean_texts, same_text_key, sentence_keys
+from weightwise.data.texts import read_texts, same_text_key, sentence_keys
 from weightwise.data.tokenizer import read_tokenizer
-from weightwise.data.tokens import tokenise
+from weightwise.data.tokenless import Tokenless
+from weightwise.data.tokens import TextWithoutTokens, tokenise
 from weightwise.data.values import spelling
 from weightwise.errors import UserError
 from weightwise.layout import Layout
 from weightwise.model.architecture import BertConfig
 from weightwise.seeding import numpy_generator
 from weightwise.stages.definition import longest
-from weightwise.tables import Examples, write_table
+from weightwise.tables import DroppedRows, Examples, write_table
+
+_TABLE = "stage"
+_BY_WHERE = "by `where`"
 
 
 def prepare_stage(
@@ -74,20 +83,32 @@ def prepare_stage(
             f"{table.name}: has {table.rows_read:,} rows where `known_rows` of stage '{name}' "
             f"says {stage.known_rows:,}; check `quoting` and `columns`, or correct `known_rows`"
         )
-    dropped: Counter[str] = Counter()
+    dropped = Dropped()
+    dropped.counts[_TABLE] = Counter()
+    for reason, numbers in table.dropped.items():
+        dropped.add(_TABLE, reason, numbers)
     keep = np.ones(len(table.frame), dtype=bool)
-    for rule in stage.where:
+    for rule in (*stage.source.where, *stage.where):
         keep &= matching_rows(rule, table)
-    dropped["by `where`"] = int((~keep).sum())
-    rows, replaced = _texts(name, stage, table, np.flatnonzero(keep), dropped)
+    dropped.add(_TABLE, _BY_WHERE, table.rows[~keep])
+    tokenless = Tokenless(layout.encoder)
+    rows, replaced = _texts(name, stage, table, np.flatnonzero(keep), dropped, tokenless)
     if isinstance(stage, SimcseStage):
         rows = _pairs(name, stage, table, rows, dropped)
     if rows.empty:
-        why = ", ".join(f"{n} {reason}" for reason, n in dropped.items() if n) or "it has no row"
+        why = dropped.told() or "it has no row"
         raise UserError(f"stage '{name}': no text is left of {table.name} ({why})")
     rows = _divide(name, stage, rows, study.study_seed, dropped)
+    _refuse_lost_rows(name, stage, table, rows, dropped)
     write_table(rows[list(Examples.to_schema().columns)], Examples, layout.stage_texts(name))
-    tokens = tokenise(layout.stage_texts(name), layout.encoder, layout.stage_tokens(name))
+    write_table(dropped.frame(name), DroppedRows, layout.stage_dropped(name))
+    try:
+        tokens = tokenise(layout.stage_texts(name), layout.encoder, layout.stage_tokens(name))
+    except TextWithoutTokens as found:
+        at = table.at(int(np.searchsorted(table.rows, found.row)))
+        raise UserError(
+            f"{at}: the tokenizer leaves no token of a text of stage '{name}'; take the row out"
+        ) from None
     counts = rows.drop_duplicates("key")["split"].value_counts()
     named = {"train": "train", "held_out": "dev"}
     texts = {key: int(counts[split]) for key, split in named.items()}
@@ -103,10 +124,12 @@ def prepare_stage(
         "source": {
             "description": table.description,
             "sha256": table.sha256,
-            "rows": len(table.frame),
+            "rows": table.rows_read,
             "unit": table.unit,
         },
-        "dropped": {reason: count for reason, count in dropped.items() if count},
+        "dropped": dict(dropped.counts[_TABLE]),
+        "dropped_first": dropped.first()[_TABLE],
+        "rows": {key: int((rows["split"] == split).sum()) for key, split in named.items()},
         "control_characters": replaced,
         "texts": texts,
         "hard_negatives": hard,
@@ -139,62 +162,85 @@ def _refuse_unfit_encoder(study: StudyConfig, name: str, layout: Layout, has_poo
 
 
 def _texts(
-    name: str, stage: StageBase, table: SourceTable, positions: np.ndarray, dropped: Counter[str]
+    name: str,
+    stage: StageBase,
+    table: SourceTable,
+    positions: np.ndarray,
+    dropped: Dropped,
+    tokenless: Tokenless,
 ) -> tuple[pd.DataFrame, int]:
     """Rows `position`, `row`, `text_a`, `text_b`, and texts whose control characters went."""
-    columns, empties, replaced = [], [], 0
+    refuse = f"rows of stage '{name}'" if stage.empty_text == "refuse" else None
+    columns, nothings, replaced = [], [], 0
     for column in stage.text:
-        texts, blank, spaces = clean_texts(table, column, positions)
+        texts, nothing, spaces = read_texts(table, column, positions, refuse, tokenless)
         replaced += spaces
-        if blank.any() and stage.empty_text == "refuse":
-            first = int(positions[np.flatnonzero(blank)[0]])
-            raise UserError(
-                f"{table.at(first)}, column '{column}': {int(blank.sum())} rows of stage '{name}' "
-                "have an empty text, this one first; set `empty_text: drop` to leave them out"
-            )
         columns.append(texts)
-        empties.append(blank)
+        nothings.append(nothing)
 
-    def frame(text_a: np.ndarray, text_b: Any, keep: np.ndarray) -> pd.DataFrame:
+    def frame(text_a: np.ndarray, text_b: Any, *nothing: dict[str, np.ndarray]) -> pd.DataFrame:
+        keep = np.ones(len(positions), dtype=bool)
+        for reason in nothing[0]:
+            lost = np.any([one[reason] for one in nothing], axis=0) & keep
+            dropped.add(_TABLE, reason, table.rows[positions[lost]])
+            keep &= ~lost
         made = {"position": positions, "row": table.rows[positions], "text_a": text_a}
         return pd.DataFrame(made | {"text_b": text_b, "label": 0.0})[keep]
 
     if isinstance(stage, SimcseStage):
-        kept = ~(empties[0] | empties[1])
-        dropped["empty text"] = int((~kept).sum())
-        return frame(columns[0], columns[1], kept), replaced
-    nothing = np.full(len(positions), None, dtype=object)
-    dropped["empty text"] = int(sum(blank.sum() for blank in empties))
-    parts = [frame(t, nothing, ~blank) for t, blank in zip(columns, empties, strict=True)]
+        return frame(*columns, *nothings), replaced
+    none = np.full(len(positions), None, dtype=object)
+    parts = [frame(t, none, one) for t, one in zip(columns, nothings, strict=True)]
     return pd.concat(parts, ignore_index=True), replaced
 
 
+def _refuse_lost_rows(
+    name: str, stage: StageBase, table: SourceTable, rows: pd.DataFrame, dropped: Dropped
+) -> None:
+    """Hold the texts read against those kept and those left out, row number by row number."""
+    texts = 1 if isinstance(stage, SimcseStage) else len(stage.text)  # of a row
+    found = [rows["row"].to_numpy()]
+    # A row that left before its texts were looked at left with all of them.
+    whole = {_BY_WHERE, *table.dropped}
+    for _, reason, lost in dropped.parts:
+        found += [lost] * (texts if reason in whole else 1)
+    together = np.sort(np.concatenate(found))
+    if not np.array_equal(together, np.repeat(table.all_rows, texts)):
+        raise RuntimeError(
+            f"stage '{name}': {table.rows_read * texts:,} texts were read, and {len(together):,} "
+            "were kept or left out; this is a fault of weightwise"
+        )
+
+
 def _pairs(
-    name: str, stage: SimcseStage, table: SourceTable, rows: pd.DataFrame, dropped: Counter[str]
+    name: str, stage: SimcseStage, table: SourceTable, rows: pd.DataFrame, dropped: Dropped
 ) -> pd.DataFrame:
     """The entailed (label 1) and contradicted (0) pairs of the premises that entail something."""
     raw = table.column(stage.label).to_numpy(dtype=object)[rows["position"].to_numpy()]
-    said = np.array([spelling(value) or "" for value in raw], dtype=object)
-    for key in ("entailment", "contradiction"):
-        wanted = getattr(stage, key)
-        if len(said) and not (said == wanted).any():
-            seen = ", ".join(f"'{value}'" for value in sorted(set(said))[:8])
+    meant = (stage.entailment, stage.contradiction)
+    said = positions_among(raw, meant, table.decimal)
+    for number, key in enumerate(("entailment", "contradiction")):
+        if len(said) and not (said == number).any():
+            seen = ", ".join(f"'{text}'" for text in sorted({spelling(v) or "" for v in raw})[:8])
             raise UserError(
-                f"stage '{name}': {table.name} has no row whose '{stage.label}' is '{wanted}' "
+                f"stage '{name}': {table.name} has no row whose '{stage.label}' is "
+                f"'{meant[number]}' "
                 f"(there are {seen}); set `{key}` to the value that says so, or choose another "
                 "source: the loss needs entailed pairs and contradicted ones"
             )
-    known = (said == stage.entailment) | (said == stage.contradiction)
-    dropped["neither entailed nor contradicted"] = int((~known).sum())
-    rows = rows.assign(label=(said == stage.entailment).astype(float))[known]
+    known = said >= 0
+    numbers = rows["row"].to_numpy()
+    dropped.add(_TABLE, "neither entailed nor contradicted", numbers[~known])
+    rows = rows.assign(label=(said == 0).astype(float))[known]
     premises = rows["text_a"].map(same_text_key)
     anchored = premises.isin(set(premises[rows["label"] == 1]))
-    dropped["contradicted, of a premise that entails nothing"] = int((~anchored).sum())
+    reason = "contradicted, of a premise that entails nothing"
+    dropped.add(_TABLE, reason, rows["row"].to_numpy()[~anchored])
     return rows[anchored]
 
 
 def _divide(
-    name: str, stage: StageBase, rows: pd.DataFrame, study_seed: int, dropped: Counter[str]
+    name: str, stage: StageBase, rows: pd.DataFrame, study_seed: int, dropped: Dropped
 ) -> pd.DataFrame:
     """`limit` and `held_out` by text or premise, so that none stands on both sides."""
     rows = rows.assign(key=rows["text_a"].map(same_text_key))
@@ -210,7 +256,7 @@ def _divide(
         )
     split = dict.fromkeys(keys[chosen[:held]], "dev") | dict.fromkeys(keys[chosen[held:]], "train")
     rows = rows.assign(split=rows["key"].map(split))
-    dropped["beyond `limit`"] = int(rows["split"].isna().sum())
+    dropped.add(_TABLE, "beyond `limit`", rows.loc[rows["split"].isna(), "row"].to_numpy())
     order = {"train": 0, "dev": 1}
     rows = rows[rows["split"].notna()]
     return rows.sort_values("split", key=lambda s: s.map(order), kind="stable")

@@ -23,6 +23,20 @@ from weightwise.tables import SPLITS, Examples, read_table
 LARGEST_UNKNOWN_SHARE = 0.2
 
 
+class TextWithoutTokens(UserError):
+    """The tokenizer leaves nothing of a text.
+
+    Attributes:
+        split: the split that it is in.
+        row: its row number in the source.
+        side: 0 for the first text of the row, 1 for the second.
+    """
+
+    def __init__(self, split: str, row: int, side: int):
+        super().__init__(f"the text of source row {row} of {split} has no tokens")
+        self.split, self.row, self.side = split, row, side
+
+
 @dataclass(frozen=True)
 class TokenisedSplit:
     """Rows of one split: ragged token ids without [CLS] and [SEP].
@@ -71,6 +85,7 @@ def tokenise(examples: Path, encoder: Path, out: Path) -> dict:
         Facts: rows per split, checksum, share of unknown tokens, longest text in tokens.
 
     Raises:
+        TextWithoutTokens: one of them has no tokens.
         UserError: the tokenizer does not fit these texts.
     """
     frame = read_table(examples, Examples)
@@ -86,8 +101,8 @@ def tokenise(examples: Path, encoder: Path, out: Path) -> dict:
         columns[side] = encode(tokenizer, texts.tolist(), str(encoder))
         lengths = [len(ids) for ids in columns[side]]
         if min(lengths) == 0:
-            row = frame["row"].iloc[lengths.index(0)]
-            raise UserError(f"{examples}: the text of source row {row} has no tokens")
+            first = frame.iloc[lengths.index(0)]
+            raise TextWithoutTokens(first["split"], int(first["row"]), "ab".index(side))
         total += sum(lengths)
         longest = max(longest, *lengths)
         unknowns += sum(ids.count(unknown) for ids in columns[side])

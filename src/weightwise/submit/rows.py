@@ -10,6 +10,7 @@ import numpy as np
 
 from weightwise.config import StudyConfig, TaskConfig
 from weightwise.data.labels import read_labels
+from weightwise.data.selection import members
 from weightwise.data.sources import SourceTable, read_table_source
 from weightwise.errors import UserError
 
@@ -21,8 +22,8 @@ SHOWN = 10
 
 
 def divided(task: TaskConfig, split: str) -> bool:
-    """Whether the split is a part of the table that `train` names."""
-    return getattr(task.data, split) is None
+    """Whether the split was drawn by chance from the table that `train` names."""
+    return task.data.split is not None and getattr(task.data, split) is None
 
 
 def read_split_source(
@@ -156,7 +157,9 @@ def left_out(
     """Rows of a split's source that were not predicted.
 
     Where `split` divides one table, the rows of the other splits are not missed, and what filters
-    left out belongs to no split: only what is beyond the split's own `limit` counts.
+    left out belongs to no split: only what is beyond the split's own `limit` counts. Where
+    `split_by`, or a filter of the table itself, says which rows are the split's, the others are not
+    missed; rows that cannot be read may be of it and are.
 
     Args:
         table: the source of the split.
@@ -169,13 +172,17 @@ def left_out(
         {"rows": how many, "reasons": {reason: rows}, "unit": of row numbers, "first": the first
         row numbers, at most `SHOWN`, none for a part of a table}.
     """
-    dropped = facts["dropped"].get("train" if divided(task, split) else split, {})
+    key = split if getattr(task.data, split) is not None else "train"
     if divided(task, split):
         limit = f"beyond `limit` of {split}"
+        dropped = facts["dropped"].get(key, {})
         reasons = {limit: dropped[limit]} if limit in dropped else {}
-        count, first = sum(reasons.values()), []
-    else:
-        reasons = dict(dropped)
-        missing = np.setdiff1d(np.arange(len(table.rows)), positions)
-        count, first = len(missing), [int(row) for row in table.rows[missing[:SHOWN]]]
-    return {"rows": count, "reasons": reasons, "unit": table.unit, "first": first}
+        return {"rows": sum(reasons.values()), "reasons": reasons, "unit": table.unit, "first": []}
+    reasons = {reason: len(rows) for reason, rows in table.dropped.items()}
+    reasons |= facts["dropped"].get(split, {})
+    reasons.pop(f"by `where` of {key}", None)
+    theirs = members(table, task.data, key)[split]
+    unread = [np.asarray(rows, dtype=np.int64) for rows in table.dropped.values()]
+    missing = np.sort(np.concatenate([table.rows[np.setdiff1d(theirs, positions)], *unread]))
+    first = [int(row) for row in missing[:SHOWN]]
+    return {"rows": len(missing), "reasons": reasons, "unit": table.unit, "first": first}

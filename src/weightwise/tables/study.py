@@ -25,6 +25,18 @@ class Examples(Table):
     label: Series[float] = pa.Field(nullable=True, description="class number or real label")
 
 
+class DroppedRows(Table):
+    """Rows of the sources that no split has (`dropped.parquet`), and of a stage's source."""
+
+    task: Series[str] = pa.Field(description="task, or stage")
+    table: Series[str] = pa.Field(
+        isin=(*SPLITS, "stage"),
+        description="of the source, or split of a source that a column divides",
+    )
+    row: Series[int] = pa.Field(ge=0, description="line or row number in the source, from 1")
+    reason: Series[str]
+
+
 class Scores(Table):
     """One tidy row per task x arm x seed x split: feeds every figure (`scores.parquet`)."""
 

@@ -103,7 +103,7 @@ def test_unknown_words_are_counted_and_too_many_refused(examples, checkpoint, tm
 
 def test_text_without_tokens_names_its_row(examples, checkpoint, tmp_path):
     rows = [("train", "w1", None, 1.0), ("dev", "  ", None, 1.0)]
-    with pytest.raises(UserError, match="row 3 has no tokens"):
+    with pytest.raises(UserError, match="row 3 of dev has no tokens"):
         tokenise(examples(rows), checkpoint, tmp_path / "o")
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from weightwise.config.sources import SplitRule
+from weightwise.config.rows import SplitRule
 from weightwise.data.prepare import prepare
 from weightwise.data.splits import balance, divide, draw
 from weightwise.errors import UserError

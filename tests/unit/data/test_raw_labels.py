@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,10 +23,17 @@ def task(kind: str, **keys) -> TaskConfig:
     )
 
 
-def labels(raw: list, config: TaskConfig, positions=None):
+def labels(raw: list, config: TaskConfig, positions=None, split="", decimal="."):
     frame = pd.DataFrame({"y": pd.Series(raw, dtype=object)})
     table = SourceTable(frame, np.arange(2, len(raw) + 2), "0" * 64, "", "FILE")
-    return read_labels(table, config, np.arange(len(raw)) if positions is None else positions)
+    table = dataclasses.replace(table, decimal=decimal)
+    positions = np.arange(len(raw)) if positions is None else positions
+    return read_labels(table, config, positions, split)
+
+
+def dropping(config: TaskConfig) -> TaskConfig:
+    data = config.data.model_copy(update={"bad_label": "drop"})
+    return config.model_copy(update={"data": data})
 
 
 FIVE = task("classification", classes=["a", "b", "c", "d", "e"])
@@ -59,7 +70,7 @@ def test_missing_labels_are_marked():
         (["nan"], REAL, "'nan' is not a finite number"),
         ([float("nan")], BINARY, "label nan is not a finite number"),
         (["inf"], REAL, "'inf' is not a finite number"),
-        ([[1]], REAL, r"\[1\] is not a finite number"),
+        ([[1]], REAL, r"\[1\] is a list, and a label is text, a number"),
     ],
 )
 def test_wrong_labels(raw, config, message):
@@ -94,3 +105,93 @@ def test_only_the_asked_positions_are_read():
     assert found.values.tolist() == [0, 1]
     with pytest.raises(UserError, match="line 2"):
         labels(["bad", "1", "0"], BINARY, np.array([2, 0]))
+
+
+NAMED = task("binary", label_values=["false", "true"])
+NUMBERED = task("classification", label_values=[0, 1, 2])
+ODD = [10**400, -(10**4000), datetime.date(2020, 1, 2), {"a": 1}, [1], b"1", "2020-01-02", "1_0"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "config", "expected"),
+    [
+        ([True, False, "true", "False"], NAMED, [1, 0, 1, 0]),
+        ([True, False], BINARY, [1, 0]),
+        ([1, 0.0, "2", "2.0", Decimal("1.00"), "+1", "1e0"], NUMBERED, [1, 0, 2, 2, 1, 1, 1]),
+        ([Decimal("2.00"), Decimal("0.5")], REAL, [2, 0.5]),
+        ([np.float32(2.5), np.int64(3), 2**60 - 2**60 + 1], REAL, [2.5, 3, 1]),
+        ([10**18], task("regression", range=[0, 1e19]), [1e18]),
+        ([2**70], task("regression", range=[0, 1e30]), [2.0**70]),
+        (["01", "1"], task("binary", label_values=["01", "1"]), [0, 1]),
+        (["-1", "1"], task("regression", range=[-1, 1]), [-1, 1]),
+    ],
+)
+def test_labels_of_any_type(raw, config, expected):
+    assert labels(raw, config).values.tolist() == expected
+
+
+def test_decimal_commas():
+    assert labels(["2,5", "3", 1.5], REAL, decimal=",").values.tolist() == [2.5, 3, 1.5]
+    with pytest.raises(UserError, match=r"line 2.*'2,5' is a number with a decimal comma; set "
+                       r"`decimal: \",\"` at the source"):  # fmt: skip
+        labels(["2,5"], REAL)
+
+
+@pytest.mark.parametrize("way", [BINARY, REAL, NAMED, NUMBERED,
+                                 task("binary", cut_points=[0.5]),
+                                 task("binary", bands=[[0, 1], [2, 3]])])  # fmt: skip
+@pytest.mark.parametrize("number", range(len(ODD)))
+def test_odd_labels_are_refused_or_dropped_and_never_a_traceback(way, number):
+    value = ODD[number]
+    with pytest.raises(UserError, match=r"FILE, line 3, column 'y': label .*`bad_label: drop`"):
+        labels(["true" if way is NAMED else "1", value], way)
+    found = labels(["true" if way is NAMED else "1", value], dropping(way))
+    assert found.bad.tolist() == [False, True]
+    assert np.isnan(found.values[1])
+
+
+def test_dates_mappings_and_bytes_are_called_so():
+    for value, words in (
+        (datetime.date(2020, 1, 2), "a date"),
+        (datetime.datetime(2020, 1, 2, 3), "a date"),
+        (datetime.timedelta(3), "a time"),
+        ({"label": 1}, "a mapping"),
+        (b"1", "bytes"),
+    ):
+        with pytest.raises(UserError, match=f"is {words}, and a label is text, a number, true"):
+            labels([value], NUMBERED)
+
+
+@pytest.mark.parametrize("minus", ["-1", -1, -1.0, Decimal("-1.0"), " -1 "])
+@pytest.mark.parametrize("config", [
+    BINARY, FIVE, REAL, NUMBERED, NAMED, task("binary", cut_points=[0.5]),
+    task("binary", bands=[[0, 1], [2, 3]]), task("regression", range=[-5, 5]),
+])  # fmt: skip
+def test_a_split_without_labels_is_told(config, minus):
+    for one in (config, dropping(config)):
+        said = r"every label of test is -1 \(2 rows.*set `test_labelled: false`"
+        with pytest.raises(UserError, match=rf"line 2, column 'y': {said}"):
+            labels([minus, None, minus], one, split="test")
+        with pytest.raises(UserError, match=r"every label of dev is -1.*with labels for dev, or"):
+            labels([minus], one, split="dev")
+
+
+def test_minus_one_may_be_a_class_if_the_study_says_so():
+    assert labels(["-1"], task("binary", label_values=[-1, 1]), split="test").values.tolist() == [0]
+
+
+def test_a_single_minus_one_among_labels():
+    cut = task("binary", cut_points=[0.5])
+    assert labels(["1", "-1", "0"], cut).lone_minus_ones == 1
+    assert labels(["1", "-1", "-0.5"], cut).lone_minus_ones == 0
+    with pytest.raises(
+        UserError, match=r"`bad_label: drop` to leave such rows out: -1 marks a row"
+    ):
+        labels(["1", "-1"], BINARY)
+    assert labels(["1", "-1"], dropping(BINARY)).bad.tolist() == [False, True]
+
+
+def test_numbers_are_read_to_the_last_bit():
+    raw = [repr(float(x)) for x in np.random.default_rng(0).uniform(0, 5, 2000)]
+    expected = pd.to_numeric(pd.Series(raw, dtype=object)).to_numpy(dtype=float)
+    assert (labels(raw, REAL).values == expected).all()
