@@ -3,7 +3,6 @@
 
 rule prepare:
     input:
-        sources=STUDY.source_files,
         code=STUDY.preparation_code,
     output:
         checks=STUDY.layout.checks,
@@ -13,7 +12,8 @@ rule prepare:
     log:
         STUDY.layout.root / "logs" / "prepare.log",
     params:
-        definition=STUDY.data_definition,
+        # Content decides, not dates: no source is an input.
+        definition=STUDY.data_digest,
         study=lambda wildcards, output: STUDY.arguments,
     message:
         f"prepare the data and the encoder of study {STUDY.config.name}"
