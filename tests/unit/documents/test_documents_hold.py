@@ -39,6 +39,10 @@ def whole_study(text: str) -> dict:
     }
     if keys.get("tasks") == {"...": None}:
         keys["tasks"] = tasks
+    else:
+        for name, one in (keys.get("tasks") or {}).items():
+            if name in tasks and "data" in one:  # where its rows come from, as a whole
+                del tasks[name]["data"]
     return merge(base, keys)
 
 
