@@ -13,12 +13,17 @@ from weightwise.files import read_json, write_json, write_text
 from weightwise.store import RunStore, run_key, write_record
 
 
+def finished(key: str) -> dict:
+    """The record of a finished run, as far as the store looks into it."""
+    return {"status": "done", "key": key, "scores": {"A": {"dev": 0.5}}}
+
+
 def write_run(runs: RunStore, key: str, text: str = "x") -> bool:
     with runs.writing(key) as folder:
         if folder is None:
             return False
         (folder / "table").write_text(text)
-        write_record(folder, {"status": "done", "text": text})
+        write_record(folder, finished(key) | {"text": text})
         return True
 
 
@@ -41,7 +46,7 @@ def test_exception_while_writing_leaves_nothing(tmp_path, error):
 
     def interrupted():
         with runs.writing("k") as folder:
-            write_record(folder, {"status": "done"})
+            write_record(folder, finished("k"))
             raise error
 
     with pytest.raises(error):
@@ -76,7 +81,7 @@ def test_two_writers_train_once(tmp_path):
         with runs.writing("k") as folder:
             inside.set()
             seen.append(other_waits.wait(0.3))
-            write_record(folder, {"status": "done"})
+            write_record(folder, finished("k"))
 
     other_waits = threading.Event()
     thread = threading.Thread(target=first)
