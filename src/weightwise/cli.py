@@ -8,9 +8,7 @@ import math
 import os
 import shlex
 import sys
-import tempfile
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -154,13 +152,9 @@ def check(
     from weightwise.runs import StudyRuns
 
     study, layout = _open(config, overrides, results)
-    layout.cache.mkdir(parents=True, exist_ok=True)
-    # In a folder of its own: looking changes nothing that the study's runs are made from.
-    with tempfile.TemporaryDirectory(dir=layout.cache, prefix=".check-") as folder:
-        layout = replace(layout, data_folder=Path(folder))
-        checks = prepare_study(study, layout, lambda line: console.print(line, markup=False))
-        stages = StudyRuns(study, layout).stage_records() if study.stages else {}
+    checks = prepare_study(study, layout, lambda line: console.print(line, markup=False))
     out = Console(highlight=False)
+    stages = StudyRuns(study, layout).stage_records() if study.stages else {}
     for part in render(checks, stages, study, machine_cautions(study)):
         out.print(part)
 

@@ -10,19 +10,11 @@ from weightwise.grid import Cell
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths of a study below `results/` and `reports/`.
-
-    Attributes:
-        study: the study's name.
-        results: folder of everything that is computed.
-        reports: folder of the reports.
-        data_folder: folder of the prepared data; None: the study's own below `results`.
-    """
+    """Paths of a study below `results/` and `reports/`."""
 
     study: str
     results: Path = Path("results")
     reports: Path = Path("reports")
-    data_folder: Path | None = None
 
     @property
     def root(self) -> Path:
@@ -47,7 +39,7 @@ class Layout:
     @property
     def data(self) -> Path:
         """Prepared rows, token ids, facts of the data, the encoder."""
-        return self.root / "data" if self.data_folder is None else self.data_folder
+        return self.root / "data"
 
     @property
     def checks(self) -> Path:

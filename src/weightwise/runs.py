@@ -8,7 +8,6 @@ from pathlib import Path
 from weightwise.code import code_version, packages
 from weightwise.config import StudyConfig
 from weightwise.data import tokens
-from weightwise.data.definition import refuse_other_definition
 from weightwise.errors import UserError
 from weightwise.files import read_json
 from weightwise.grid import Cell, Grid
@@ -28,7 +27,7 @@ class StudyRuns:
         """Args: the study; where its files lie.
 
         Raises:
-            UserError: the data are not prepared, or for another configuration.
+            UserError: the data are not prepared.
         """
         self.study = study
         self.layout = layout
@@ -41,7 +40,6 @@ class StudyRuns:
                 f"{', '.join(missing)}: not there; prepare the data first (`weightwise prepare`, "
                 "or `snakemake`)"
             )
-        refuse_other_definition(study, read_json(layout.checks) or {})
         self._keys: dict[tuple, str] = {}
         self._stage_keys: dict[tuple, str] = {}
         self.facts = {task: tokens.facts(layout.tokens(task)) for task in study.tasks}

@@ -78,10 +78,7 @@ class RunStore:
     def record(self, key: str) -> dict | None:
         """The record of a finished run; None where it is not finished."""
         record = read_json(self.folder(key) / self.record_name)
-        if not isinstance(record, dict) or record.get("status") != "done":
-            return None
-        # A record that lost its scores (of a run) or its measures (of a stage) says nothing.
-        return record if record.get("key") == key and _is_whole(record) else None
+        return record if isinstance(record, dict) and record.get("status") == "done" else None
 
     @contextmanager
     def writing(
@@ -120,17 +117,6 @@ class RunStore:
                 scratch.replace(self.folder(key))
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _is_whole(record: dict) -> bool:
-    if "stage" in record:
-        return isinstance(record.get("afterwards"), dict)
-    scores = record.get("scores")
-    return (
-        isinstance(scores, dict)
-        and bool(scores)
-        and all(isinstance(one, dict) and "dev" in one for one in scores.values())
-    )
 
 
 def write_record(folder: Path, record: dict) -> None:

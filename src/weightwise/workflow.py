@@ -15,16 +15,28 @@ from weightwise import faults, invocation
 from weightwise.code import PACKAGE, training_modules
 from weightwise.config import StudyConfig, load_study
 from weightwise.config.load import read_study_file
-from weightwise.data.definition import data_digest
+from weightwise.config.sources import EncoderDirectory, FileSource
+from weightwise.data.encoder_source import encoder_files
 from weightwise.errors import UserError
 from weightwise.figures import KINDS
-from weightwise.files import read_json
 from weightwise.folders import refuse_full, refuse_unwritable
 from weightwise.grid import Grid, digest
 from weightwise.layout import Layout
+from weightwise.stages.definition import texts_definition
 from weightwise.stages.jobs import StageJobs
 
 DEFAULT_STUDY = "config.yaml"
+# Keys of a task that leave its rows alone; `pair` decides how many of them are cut.
+NOT_IN_THE_DATA = {
+    "title",
+    "licence",
+    "id",
+    "head",
+    "representation",
+    "decoder",
+    "output",
+    "loss",
+}
 # Runs whose ends are told at the end; there may be hundreds.
 SHOWN = 20
 KNOWN = {"study", "set", "results", "reports", "partial"}
@@ -147,10 +159,36 @@ class WorkflowStudy:
         elsewhere = {"show.py", "batches.py", "__init__.py"}
         return [p for p in self.modules("data/*.py", "seeding.py") if p.name not in elsewhere]
 
-    @cached_property
-    def data_digest(self) -> str:
-        """Digest of what the prepared data are to be made from: configuration and content."""
-        return data_digest(self.config)
+    @property
+    def source_files(self) -> list[Path]:
+        """Files on this machine that data and encoder come from; a change in one of them makes the
+        preparation due. Missing ones are left to it: its message names the remedy."""
+        folder = Path(self.config.data_dir).expanduser() if self.config.data_dir else Path()
+        sources = [
+            source
+            for task in self.config.tasks.values()
+            for source in (task.data.train, task.data.dev, task.data.test)
+            if isinstance(source, FileSource)
+        ]
+        texts = [stage.source for stage in self.config.stages.values()]
+        sources += [source for source in texts if isinstance(source, FileSource)]
+        paths = {folder / Path(source.path).expanduser() for source in sources}
+        if isinstance(self.config.encoder.source, EncoderDirectory):
+            paths |= set(encoder_files(Path(self.config.encoder.source.path).expanduser()))
+        return sorted(path for path in paths if path.exists())
+
+    @property
+    def data_definition(self) -> str:
+        """Digest of everything in the configuration that decides the prepared data."""
+        tasks = {
+            name: task.model_dump(mode="json", exclude=NOT_IN_THE_DATA)
+            for name, task in self.config.tasks.items()
+        }
+        encoder = self.config.encoder.model_dump(mode="json")
+        content = [tasks, encoder, self.config.study_seed, self.config.training.pair]
+        if self.config.stages:
+            content.append({n: texts_definition(s) for n, s in self.config.stages.items()})
+        return digest(content)[:16]
 
     @property
     def cells_digest(self) -> str:
@@ -182,42 +220,6 @@ class WorkflowStudy:
             raise SystemExit(f"error: {error}") from None
         if not self.partial and not {"-n", "--dry-run", "--dryrun", "--unlock"} & set(sys.argv):
             invocation.remove_stale_lock(self.layout)
-            self._forget_what_is_untrue()
-
-    def _forget_what_is_untrue(self) -> None:
-        """Remove prepared data of another definition or content, and markers whose runs the store
-        has not, so that they are due again; each is named."""
-        checks = read_json(self.layout.checks)
-        if isinstance(checks, dict) and checks.get("digest") != self.data_digest:
-            self.layout.checks.unlink(missing_ok=True)
-            self._forget_the_report()
-            self._say("the prepared data were made from other files or keys; preparing them again")
-            return
-        marked = [run for run in self.grid.runs if self._marker(run).exists()]
-        if not marked or not isinstance(checks, dict):
-            return
-        from weightwise.runs import StudyRuns  # pandas, which the Snakefile's other readers spare
-
-        try:
-            runs = StudyRuns(self.config, self.layout)
-        except UserError:
-            return  # the preparation will say what is wrong
-        for run in marked:
-            if runs.finished_key(run) is None:
-                self._marker(run).unlink(missing_ok=True)
-                self._forget_the_report()
-                self._say(f"{run.id}: its results are gone or damaged; training it again")
-
-    def _forget_the_report(self) -> None:
-        """Snakemake makes nothing anew for a page that is there, however much behind it is gone."""
-        self.layout.report.unlink(missing_ok=True)
-        (self.layout.tables / "scores.parquet").unlink(missing_ok=True)
-
-    def _marker(self, run) -> Path:
-        return self.layout.done(run, self.grid.fingerprint(run))
-
-    def _say(self, text: str) -> None:
-        print(f"study '{self.config.name}': {text}", file=sys.stderr)
 
     def begin(self, workflow) -> None:
         """Stop what a killed Snakemake left running, note that this one works on the study, and

@@ -3,6 +3,7 @@
 
 rule prepare:
     input:
+        sources=STUDY.source_files,
         code=STUDY.preparation_code,
     output:
         checks=STUDY.layout.checks,
@@ -12,8 +13,7 @@ rule prepare:
     log:
         STUDY.layout.root / "logs" / "prepare.log",
     params:
-        # Content decides, not dates: no source is an input.
-        definition=STUDY.data_digest,
+        definition=STUDY.data_definition,
         study=lambda wildcards, output: STUDY.arguments,
     message:
         f"prepare the data and the encoder of study {STUDY.config.name}"

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from weightwise.config import StudyConfig
-from weightwise.data.definition import data_definition, data_digest
 from weightwise.data.fit import (
     refuse_unfit_encoder,
     refuse_unknown_ids,
@@ -80,7 +79,6 @@ def prepare_study(
                 splits, longest_sequence(study, stage), unknown
             )
     refuse_unknown_ids(_token_ids(study, layout), special, tokenizer, encoder.config, source)
-    checks["definition"], checks["digest"] = data_definition(study), data_digest(study)
     write_json(layout.checks, checks)
     return checks
 

@@ -164,7 +164,7 @@ def test_every_paper_that_can_be_named_is_known():
 
 def test_what_decides_the_data_and_what_does_not():
     def definition(*changes: str) -> str:
-        return WorkflowStudy(ROOT / "config.yaml", changes, {}).data_digest
+        return WorkflowStudy(ROOT / "config.yaml", changes, {}).data_definition
 
     assert definition() == definition("seeds=[7]", "training.epochs=9")
     assert definition() == definition("tasks.SEN.id=number")
