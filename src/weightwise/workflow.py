@@ -12,31 +12,19 @@ from functools import cached_property
 from pathlib import Path
 
 from weightwise import faults, invocation
-from weightwise.code import PACKAGE, training_modules
 from weightwise.config import StudyConfig, load_study
 from weightwise.config.load import read_study_file
-from weightwise.config.sources import EncoderDirectory, FileSource
-from weightwise.data.encoder_source import encoder_files
+from weightwise.data.prepared import GIVEN, Asked, asked
 from weightwise.errors import UserError
 from weightwise.figures import KINDS
 from weightwise.folders import refuse_full, refuse_unwritable
-from weightwise.grid import Grid, digest
+from weightwise.grid import Grid
 from weightwise.layout import Layout
-from weightwise.stages.definition import texts_definition
+from weightwise.owner import own, refuse_second_file
+from weightwise.reconcile import reconcile
 from weightwise.stages.jobs import StageJobs
 
 DEFAULT_STUDY = "config.yaml"
-# Keys of a task that leave its rows alone; `pair` decides how many of them are cut.
-NOT_IN_THE_DATA = {
-    "title",
-    "licence",
-    "id",
-    "head",
-    "representation",
-    "decoder",
-    "output",
-    "loss",
-}
 # Runs whose ends are told at the end; there may be hundreds.
 SHOWN = 20
 KNOWN = {"study", "set", "results", "reports", "partial"}
@@ -82,6 +70,7 @@ class WorkflowStudy:
         self.grid = Grid(self.config)
         self.stages = StageJobs(self.grid, self.layout)
         self.grid.cells  # noqa: B018 (refuses at once what no grouping can have)
+        self._asked: Asked | None = None
 
     @property
     def arguments(self) -> str:
@@ -100,7 +89,10 @@ class WorkflowStudy:
         """What every shell command begins with."""
         folder = shlex.quote(str(Path(sys.executable).parent))
         # Signs of life name the Snakemake that they belong to.
-        return f"set -euo pipefail; export PATH={folder}:$PATH WEIGHTWISE_SNAKEMAKE={os.getpid()}; "
+        return (
+            f"set -euo pipefail; export PATH={folder}:$PATH WEIGHTWISE_SNAKEMAKE={os.getpid()} "
+            f"{GIVEN}={self.data_digest}; "
+        )
 
     @cached_property
     def markers(self) -> list[Path]:
@@ -123,12 +115,6 @@ class WorkflowStudy:
             for pack in self.grid.packs
         ]
 
-    @property
-    def training_modules(self) -> list[Path]:
-        """Source files behind every run. The file of a combiner stands behind its own runs only:
-        it is in their fingerprint."""
-        return training_modules()
-
     def training_resources(self, defaults: Mapping | None, threads: int) -> dict[str, int]:
         """Snakemake's resources of a training.
 
@@ -149,57 +135,41 @@ class WorkflowStudy:
             return resources | {"gpu": 0}
         return resources if "gpu" in given else resources | {"gpu": 1}
 
-    def modules(self, *patterns: str) -> list[Path]:
-        """Source files of the package by pattern."""
-        return sorted(p for pattern in patterns for p in PACKAGE.glob(pattern) if p.is_file())
+    @property
+    def data_digest(self) -> str:
+        """Name of the prepared data that this study asks for.
+
+        What a job of a workflow reads again is not asked anew: it takes the data that the workflow
+        works on, whose sources need not be on the job's machine.
+        """
+        if self._asked is None:
+            working = invocation.data_of(self.layout, self.file, self.overrides)
+            if working is not None:
+                return working
+        return self.asked.digest
 
     @property
-    def preparation_code(self) -> list[Path]:
-        """Source files whose change makes the preparation due."""
-        elsewhere = {"show.py", "batches.py", "__init__.py"}
-        return [p for p in self.modules("data/*.py", "seeding.py") if p.name not in elsewhere]
+    def asked(self) -> Asked:
+        """The prepared data that this study asks for."""
+        if self._asked is None:
+            self._asked = asked(self.config, self.layout)
+        return self._asked
 
-    @property
-    def source_files(self) -> list[Path]:
-        """Files on this machine that data and encoder come from; a change in one of them makes the
-        preparation due. Missing ones are left to it: its message names the remedy."""
-        folder = Path(self.config.data_dir).expanduser() if self.config.data_dir else Path()
-        sources = [
-            source
-            for task in self.config.tasks.values()
-            for source in (task.data.train, task.data.dev, task.data.test)
-            if isinstance(source, FileSource)
-        ]
-        texts = [stage.source for stage in self.config.stages.values()]
-        sources += [source for source in texts if isinstance(source, FileSource)]
-        paths = {folder / Path(source.path).expanduser() for source in sources}
-        if isinstance(self.config.encoder.source, EncoderDirectory):
-            paths |= set(encoder_files(Path(self.config.encoder.source.path).expanduser()))
-        return sorted(path for path in paths if path.exists())
+    def reconcile(self) -> None:
+        """Make the study's markers tell what the stores hold, and say what was wrong.
 
-    @property
-    def data_definition(self) -> str:
-        """Digest of everything in the configuration that decides the prepared data."""
-        tasks = {
-            name: task.model_dump(mode="json", exclude=NOT_IN_THE_DATA)
-            for name, task in self.config.tasks.items()
-        }
-        encoder = self.config.encoder.model_dump(mode="json")
-        content = [tasks, encoder, self.config.study_seed, self.config.training.pair]
-        if self.config.stages:
-            content.append({n: texts_definition(s) for n, s in self.config.stages.items()})
-        return digest(content)[:16]
-
-    @property
-    def cells_digest(self) -> str:
-        """Digest of the cells of the tables: a new seed or arm makes the collection due."""
-        return digest([cell.id for cell in self.grid.cells])[:16]
-
-    @property
-    def report_definition(self) -> str:
-        """Digest of what the report says beside the results."""
-        titles = {name: (t.title, t.licence) for name, t in self.config.tasks.items()}
-        return digest([self.config.report.model_dump(mode="json"), titles])[:16]
+        Raises:
+            SystemExit: the results belong to another file of the same name.
+        """
+        if self.partial or "--unlock" in sys.argv:
+            return
+        try:
+            refuse_second_file(self.layout, self.file, self.overrides)
+            # One that works on the study finds out for itself; its markers are left alone.
+            if not invocation.working(self.layout):
+                reconcile(self.config, self.layout, self.asked)
+        except UserError as error:
+            raise SystemExit(f"error: {error}") from None
 
     def let_go_on(self) -> None:
         """Refuse folders that cannot be written, in one line before Snakemake does in twenty, and
@@ -243,7 +213,9 @@ class WorkflowStudy:
             self.overrides,
             workflow.executor_plugin.name,
             getattr(executor, "run_uuid", None),
+            self.data_digest,
         )
+        own(self.layout, self.file, self.overrides)
         try:
             refuse_full(self.layout.results)
             before_the_first_job(workflow)

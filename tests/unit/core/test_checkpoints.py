@@ -69,7 +69,7 @@ def tables(study, key: str) -> dict[str, bytes]:
 def undisturbed(tiny_folder, tmp_path_factory):
     """Tables of the run that was never stopped."""
     layout = Layout("tiny", tmp_path_factory.mktemp("undisturbed"))
-    shutil.copytree(tiny_folder / "results" / "tiny", layout.root)
+    shutil.copytree(tiny_folder / "results", layout.results, dirs_exist_ok=True)
     study = Prepared(make_study(tiny_folder, **KEYS), layout)
     key, _ = execute(study, study.grid.run(TRIPLE))
     return tables(study, key), study.record(study.grid.run(TRIPLE))
