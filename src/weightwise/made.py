@@ -45,6 +45,8 @@ DECIDES_NOTHING = {
     "checkpoint_minutes",
 }
 """Keys of a study that no table shows."""
+TOLD_LATER = {"title", "licence", "id"}
+"""Keys of a task, as `report` is one of the study, that the collected scores have nothing of."""
 
 
 class Note(BaseModel):
@@ -83,21 +85,26 @@ class Made:
         return [known[run] for run in self.runs.grid.runs]
 
     @cached_property
-    def _base(self) -> str:
+    def _base(self) -> list:
+        """What every step is asked for."""
         study, runs = self.runs.study, self.runs
-        return digest(
-            [
-                study.model_dump(mode="json", exclude=DECIDES_NOTHING),
-                [*study.tasks],
-                [cell.id for cell in runs.grid.cells],
-                [runs.grid.fingerprint(run) for run in runs.grid.runs],
-                runs.layout.data.name,
-            ]
-        )
+        keys = study.model_dump(mode="json", exclude=DECIDES_NOTHING | {"report", "tasks"})
+        tasks = [[n, t.model_dump(mode="json", exclude=TOLD_LATER)] for n, t in study.tasks.items()]
+        cells = [cell.id for cell in runs.grid.cells]
+        fingerprints = [runs.grid.fingerprint(run) for run in runs.grid.runs]
+        return [digest([keys, tasks, cells, fingerprints]), runs.layout.data.name]
+
+    @cached_property
+    def _told(self) -> list:
+        """What all steps but the first one are asked for beside that."""
+        study = self.runs.study
+        tasks = {n: t.model_dump(mode="json", include=TOLD_LATER) for n, t in study.tasks.items()}
+        return [study.report.model_dump(mode="json"), tasks]
 
     def asked(self, step: Step) -> str:
         """Digest of everything that decides a step's files beside the step before it."""
-        return digest([step, self._base, code_of(step)])
+        told = [] if step == "collect" else self._told
+        return digest([step, self._base, told, code_of(step)])
 
     def note(self, step: Step) -> Note | None:
         """What the step left; None where that is missing or broken."""

@@ -109,7 +109,7 @@ def _named(
     if not isinstance(key, str):
         return None, f"its marker {marker} is damaged"
     if key not in keys():
-        return None, "its data or its encoder are others now"
+        return None, "it was made from other data or another encoder"
     found = store.look(key)
     if isinstance(found, dict):
         return key, None
