@@ -62,6 +62,10 @@ def collect(runs: StudyRuns) -> pd.DataFrame:
         The scores (schema Scores).
     """
     records = {run: runs.record(run) for run in runs.grid.runs}
+    for run, record in records.items():
+        found = runs.store.look(runs.key(run)) if record is None else None
+        if isinstance(found, str):
+            say_damaged(f"{found}; run {run.id} counts as not finished")
     # Variants can share a run, which was trained, and cost, once.
     trained = {record["key"]: (run, record) for run, record in reversed(records.items()) if record}
     costs, damaged = [], set()

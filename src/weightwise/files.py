@@ -50,20 +50,22 @@ def read_json(path: Path) -> Any:
         return None
 
 
-AWAY = ".away"
+def away(path: Path) -> Path:
+    """Where `put_away` puts a note."""
+    return path.with_name(f"{path.name}.away")
 
 
 def put_away(path: Path) -> None:
     """Let a note count as missing; `bring_back` undoes it, should it be true again."""
     with contextlib.suppress(FileNotFoundError):
-        path.replace(path.with_name(path.name + AWAY))
+        path.replace(away(path))
 
 
 def bring_back(path: Path) -> None:
     """Put a note that was put away back to its place, unless another one is there."""
     if not path.exists():
         with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + AWAY).replace(path)
+            away(path).replace(path)
 
 
 @contextlib.contextmanager

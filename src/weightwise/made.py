@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from weightwise.code import PACKAGE
 from weightwise.errors import UserError
-from weightwise.files import bring_back, locked, put_away, read_json, write_json
+from weightwise.files import away, bring_back, locked, put_away, read_json, write_json
 from weightwise.grid import Cell, digest
 from weightwise.identity.imports import Imports
 from weightwise.layout import Layout
@@ -150,15 +150,25 @@ class Made:
             return step, "made when runs were missing"
         if note.before != self._before(step):
             return step, "made of other tables"
-        files = note.files
-        if step == "collect" and self.layout.made("tables").exists():
-            # The analysis writes the scores again, in its own order, and vouches for them.
-            files = {name: sum for name, sum in files.items() if Path(name).stem != SCORES}
+        files = {name: one for name, one in note.files.items() if Path(name).stem != SCORES}
         changed = changed_file(self.layout.root, files, self.layout.made(step))
-        if changed is None:
-            return None
-        source: Step = "collect" if Path(changed).stem == SCORES else step
-        return source, f"{self.layout.root / changed} is gone or damaged"
+        if changed is not None:
+            return step, f"{self.layout.root / changed} is gone or damaged"
+        if step == "collect" and not self._scores_are_whole(note):
+            return step, f"{self.layout.tables / SCORES}.parquet is gone or damaged"
+        return None
+
+    def _scores_are_whole(self, note: Note) -> bool:
+        """Whether the scores are as `collect` left them, or as the analysis did, which writes them
+        again in its own order."""
+        path = self.layout.tables / f"{SCORES}.parquet"
+        tables = self.layout.made("tables")
+        notes = [note.model_dump(), read_json(tables), read_json(away(tables))]
+        place = Path(os.path.relpath(path, self.layout.root)).as_posix()
+        known = {one["files"].get(place) for one in notes if isinstance(one, dict)}
+        with suppress(OSError):
+            return file_sha256(path) in known
+        return False
 
     def _before(self, step: Step) -> str | None:
         number = STEPS.index(step)

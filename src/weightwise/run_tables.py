@@ -44,6 +44,6 @@ def read_run_table(
         ) from None
 
 
-def say_damaged(error: DamagedRun) -> None:
+def say_damaged(error: DamagedRun | str) -> None:
     """Tell whoever watches that a run is left out."""
     print(f"weightwise: {error}", file=sys.stderr, flush=True)
