@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from weightwise.data.prepared import Asked, NotPrepared, entry, why_not
 from weightwise.files import bring_back, put_away, read_json, write_json
+from weightwise.grid import Cell
 from weightwise.layout import Layout
 from weightwise.made import Made, forget
 from weightwise.runs import StudyRuns
@@ -66,14 +67,16 @@ def reconcile_runs(runs: StudyRuns) -> list[str]:
         marker = runs.layout.stage_done(name, runs.grid.stage_fingerprint(name))
         # It holds what only a computation tells, so it is not made anew like a run's.
         bring_back(marker)
-        _, why = _named(marker, lambda name=name: runs.stage_keys(name), runs.stage_store)
+        _, why = _named(
+            marker, lambda key, name=name: key in runs.stage_keys(name), runs.stage_store
+        )
         if why:
             put_away(marker)
             said.append(f"stage {name}: {why}: it is computed again")
     lost, finished = [], {}
     for run in runs.grid.runs:
         marker = runs.layout.done(run, runs.grid.fingerprint(run))
-        named, why = _named(marker, lambda run=run: runs.keys(run), runs.store)
+        named, why = _named(marker, lambda key, run=run: _may_name(runs, run, key), runs.store)
         if named is None and (key := runs.key(run)) and runs.store.record(key) is not None:
             # Another study's, or one from before the data went there and back.
             write_json(marker, {"id": run.id, "key": key})
@@ -93,13 +96,13 @@ def reconcile_runs(runs: StudyRuns) -> list[str]:
 
 
 def _named(
-    marker: Path, keys: Callable[[], Collection[str]], store: RunStore
+    marker: Path, may_name: Callable[[str], bool], store: RunStore
 ) -> tuple[str | None, str | None]:
     """The key that a marker names, if that is so, and why not if it is there and it is not so.
 
     Args:
         marker: of a run or a stage.
-        keys: gives the keys that it may name.
+        may_name: whether it may name a key.
         store: where what it names should be.
     """
     note = read_json(marker)
@@ -108,12 +111,17 @@ def _named(
     key = note.get("key") if isinstance(note, dict) else None
     if not isinstance(key, str):
         return None, f"its marker {marker} is damaged"
-    if key not in keys():
+    if not may_name(key):
         return None, "it was made from other data or another encoder"
     found = store.look(key)
     if isinstance(found, dict):
         return key, None
     return None, found or f"{store.folder(key)} is gone"
+
+
+def _may_name(runs: StudyRuns, run: Cell, key: str) -> bool:
+    """Whether a key is one of the run's; mostly it is this machine's."""
+    return key == runs.key(run) or key in runs.keys(run)
 
 
 def _as_old_as(path: Path, other: Path) -> None:
