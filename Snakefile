@@ -21,6 +21,7 @@ STUDY = open_study(config, workflow.configfiles)
 
 if workflow.is_main_process:
     STUDY.let_go_on()
+    STUDY.reconcile()
 
 # Jobs run with the Python that runs Snakemake, be its environment activated or not.
 shell.prefix(STUDY.shell_prefix)
@@ -58,16 +59,18 @@ rule all:
     default_target: True
     input:
         STUDY.layout.report,
+        STUDY.layout.made("report"),
 
 
 rule trained:
     input:
         STUDY.markers,
+        ancient(STUDY.layout.prepared),
 
 
 rule prepared:
     input:
-        STUDY.layout.checks,
+        STUDY.layout.prepared,
 
 
 onstart:

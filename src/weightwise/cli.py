@@ -8,9 +8,7 @@ import math
 import os
 import shlex
 import sys
-import tempfile
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -44,6 +42,16 @@ RESULTS, REPORTS = Path("results"), Path("reports")
 def _open(path: Path, overrides: list[str], results: Path, reports: Path = REPORTS):
     study = load_study(path, overrides)
     return study, Layout(study.name, results, reports)
+
+
+def _runs(path: Path, overrides: list[str], results: Path, reports: Path = REPORTS):
+    """The runs of a prepared study into whose folder a command is to write."""
+    from weightwise.owner import claim
+    from weightwise.runs import StudyRuns
+
+    study, layout = _open(path, overrides, results, reports)
+    claim(layout, path, overrides)
+    return StudyRuns(study, layout)
 
 
 @app.command()
@@ -154,13 +162,9 @@ def check(
     from weightwise.runs import StudyRuns
 
     study, layout = _open(config, overrides, results)
-    layout.cache.mkdir(parents=True, exist_ok=True)
-    # In a folder of its own: looking changes nothing that the study's runs are made from.
-    with tempfile.TemporaryDirectory(dir=layout.cache, prefix=".check-") as folder:
-        layout = replace(layout, data_folder=Path(folder))
-        checks = prepare_study(study, layout, lambda line: console.print(line, markup=False))
-        stages = StudyRuns(study, layout).stage_records() if study.stages else {}
+    checks = prepare_study(study, layout, lambda line: console.print(line, markup=False))
     out = Console(highlight=False)
+    stages = StudyRuns(study, layout).stage_records() if study.stages else {}
     for part in render(checks, stages, study, machine_cautions(study)):
         out.print(part)
 
@@ -170,12 +174,18 @@ def prepare(
     config: StudyFile = DEFAULT_STUDY,
     overrides: Overrides = [],  # noqa: B006
     results: Results = RESULTS,
+    marker: Annotated[bool, typer.Option("--marker", hidden=True, help="For Snakemake.")] = False,
 ) -> None:
     """Prepare rows, token ids and the encoder of a study."""
+    from weightwise.data.prepared import refuse_others
     from weightwise.data.stage import prepare_study
+    from weightwise.reconcile import mark_data
 
     study, layout = _open(config, overrides, results)
     prepare_study(study, layout, lambda line: console.print(line, markup=False))
+    if marker:
+        refuse_others(layout.data.name)
+        mark_data(layout, layout.data.name)
 
 
 @app.command(
@@ -197,10 +207,11 @@ def collect(
 ) -> None:
     """Gather the scores, states and costs of all runs of a study."""
     from weightwise.collect import collect as gather
-    from weightwise.runs import StudyRuns
+    from weightwise.made import Made
 
-    study, layout = _open(config, overrides, results)
-    gather(StudyRuns(study, layout))
+    runs = _runs(config, overrides, results)
+    with Made(runs).making("collect"):
+        gather(runs)
 
 
 @app.command()
@@ -211,10 +222,11 @@ def tables(
 ) -> None:
     """Analyse the gathered scores: changes, intervals, regressions, best arms, confusions."""
     from weightwise.collect import analyse_study
-    from weightwise.runs import StudyRuns
+    from weightwise.made import Made
 
-    study, layout = _open(config, overrides, results)
-    analyse_study(StudyRuns(study, layout))
+    runs = _runs(config, overrides, results)
+    with Made(runs).making("tables"):
+        analyse_study(runs)
 
 
 @app.command()
@@ -225,9 +237,11 @@ def figures(
 ) -> None:
     """Draw the figures of a study."""
     from weightwise.figures import build_figures
+    from weightwise.made import Made
 
-    study, layout = _open(config, overrides, results)
-    build_figures(layout.tables, layout.figures, study)
+    runs = _runs(config, overrides, results)
+    with Made(runs).making("figures"):
+        build_figures(runs.layout.tables, runs.layout.figures, runs.study)
 
 
 @app.command()
@@ -239,19 +253,20 @@ def report(
     partial: Annotated[bool, typer.Option(help="Say that runs are missing.")] = False,
 ) -> None:
     """Write the HTML report of a study."""
+    from weightwise.made import Made
     from weightwise.report import build_report
-    from weightwise.runs import StudyRuns
 
-    study, layout = _open(config, overrides, results, reports)
-    path = build_report(
-        layout.tables,
-        layout.figures,
-        layout.report,
-        study,
-        layout.checks,
-        partial,
-        stages=StudyRuns(study, layout).stage_records() if study.stages else None,
-    )
+    runs = _runs(config, overrides, results, reports)
+    with Made(runs).making("report", partial):
+        path = build_report(
+            runs.layout.tables,
+            runs.layout.figures,
+            runs.layout.report,
+            runs.study,
+            runs.layout.checks,
+            partial,
+            stages=runs.stage_records() if runs.study.stages else None,
+        )
     console.print(f"report: {path}", markup=False)
 
 
@@ -377,6 +392,46 @@ def convert(
     done = run_convert(folder, out)
     more = f", {done['left_out']} other entries left out" if done["left_out"] else ""
     console.print(f"{out}: {done['tensors']} tensors{more}", markup=False)
+
+
+@app.command()
+def clean(
+    configs: Annotated[
+        list[Path],
+        typer.Argument(metavar="[CONFIG]...", help="Other studies to keep."),
+    ] = [],  # noqa: B006
+    results: Results = RESULTS,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed.")] = False,
+) -> None:
+    """List what no study needs any more, with its size, or remove it."""
+    from weightwise.clean import left_over, remove
+
+    found = left_over(results, [load_study(path) for path in configs])
+    kinds: dict[str, list] = {}
+    for one in found:
+        kinds.setdefault(one.what, []).append(one)
+    table = Table(title=f"Left over in {escape(str(results))}", title_justify="left")
+    for column in ("what", "how many", "MB"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    for what, those in kinds.items():
+        table.add_row(what, str(len(those)), f"{sum(one.bytes for one in those) / 1e6:,.1f}")
+    out = Console(highlight=False)
+    total = sum(one.bytes for one in found) / 1e6
+    if not found:
+        out.print(f"Nothing is left over in {results}.", markup=False)
+        return
+    out.print(table)
+    if not yes:
+        for one in found:
+            if one.what != "lock":
+                out.print(f"{one.bytes / 1e6:10,.1f} MB  {one.what}: {one.path}", markup=False)
+        out.print(f"{total:,.1f} MB; `weightwise clean --yes` removes them.", markup=False)
+        return
+    kept = [one for one in found if not remove(one)]
+    for one in kept:
+        out.print(f"kept, a process holds it: {one.path}", markup=False)
+    gone = total - sum(one.bytes for one in kept) / 1e6
+    out.print(f"{len(found) - len(kept)} removed, {gone:,.1f} MB.", markup=False)
 
 
 @app.command()

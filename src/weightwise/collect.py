@@ -26,6 +26,7 @@ from weightwise.config.report import ReportConfig
 from weightwise.config.stages import chain_of
 from weightwise.grid import Arm, Cell
 from weightwise.published.papers import PAPERS
+from weightwise.run_tables import DamagedRun, read_run_table, say_damaged
 from weightwise.runs import StudyRuns
 from weightwise.tables import (
     ArmPredictions,
@@ -61,14 +62,28 @@ def collect(runs: StudyRuns) -> pd.DataFrame:
         The scores (schema Scores).
     """
     records = {run: runs.record(run) for run in runs.grid.runs}
+    for run, record in records.items():
+        found = runs.store.look(runs.key(run)) if record is None else None
+        if isinstance(found, str):
+            say_damaged(f"{found}; run {run.id} counts as not finished")
+    # Variants can share a run, which was trained, and cost, once.
+    trained = {record["key"]: (run, record) for run, record in reversed(records.items()) if record}
+    costs, damaged = [], set()
+    for run, record in reversed(trained.values()):
+        try:
+            costs.append(_cost(runs, run, record))
+        except DamagedRun as error:
+            say_damaged(error)
+            damaged.add(record["key"])
+    records = {
+        run: None if record and record["key"] in damaged else record
+        for run, record in records.items()
+    }
     table = scores_of(runs, records)
     tables = runs.layout.tables
     write_table(table, Scores, tables / "scores.parquet")
     states = pd.DataFrame([_state(runs, run, record) for run, record in records.items()])
     write_table(states, Runs, tables / "runs.parquet")
-    # Variants can share a run, which was trained, and cost, once.
-    trained = {record["key"]: (run, record) for run, record in reversed(records.items()) if record}
-    costs = [_cost(runs, *one) for one in reversed(trained.values())]
     write_table(pd.DataFrame(costs) if costs else empty(Costs), Costs, tables / "costs.parquet")
     return table
 
@@ -221,10 +236,9 @@ def _failed_stage(runs: StudyRuns, run: Cell) -> dict | None:
 
 
 def _cost(runs: StudyRuns, run: Cell, record: dict) -> dict:
-    folder = runs.store.folder(record["key"])
-    timings = read_table(folder / "timings.parquet", Timings)
-    step_times = read_table(folder / "step_times.parquet", StepTimes)
-    gramians = read_table(folder / "gramians.parquet", Gramians)
+    timings = read_run_table(runs.store, record, "timings", Timings)
+    step_times = read_run_table(runs.store, record, "step_times", StepTimes)
+    gramians = read_run_table(runs.store, record, "gramians", Gramians)
     timed = timed_steps(step_times, recorded_steps(gramians))
     steps = int(timings["steps"].sum())
     seconds = float(timings["train_seconds"].sum())
@@ -253,7 +267,13 @@ def _run_steps(runs: StudyRuns) -> Iterator[gradients.RunSteps]:
         record = runs.record(run) if len(run.group) > 1 else None
         if record is None:
             continue
-        folder = runs.store.folder(record["key"])
+        try:
+            steps = read_run_table(runs.store, record, "steps", Steps)
+            gramians = read_run_table(runs.store, record, "gramians", Gramians)
+            predictions = read_run_table(runs.store, record, "predictions", Predictions)
+        except DamagedRun as error:
+            say_damaged(error)
+            continue
         yield gradients.RunSteps(
             group=run.group_name,
             combiner=run.arm.combiner,
@@ -261,9 +281,9 @@ def _run_steps(runs: StudyRuns) -> Iterator[gradients.RunSteps]:
             variant=run.variant,
             seed=run.seed,
             run=record["key"],
-            steps=read_table(folder / "steps.parquet", Steps),
-            gramians=read_table(folder / "gramians.parquet", Gramians),
-            predictions=read_table(folder / "predictions.parquet", Predictions),
+            steps=steps,
+            gramians=gramians,
+            predictions=predictions,
         )
 
 
@@ -282,8 +302,11 @@ def _predictions(runs: StudyRuns, best: pd.DataFrame, chosen: pd.DataFrame) -> p
             record = runs.record(run) if place in wanted else None
             if record is None:
                 continue
-            path = runs.store.folder(record["key"]) / "predictions.parquet"
-            frame = read_table(path, Predictions)
+            try:
+                frame = read_run_table(runs.store, record, "predictions", Predictions)
+            except DamagedRun as error:
+                say_damaged(error)
+                continue
             frames.append(
                 frame[frame["task"] == task].assign(
                     group=run.group_name,
@@ -313,9 +336,12 @@ def _learning(runs: StudyRuns) -> pd.DataFrame:
         record = runs.record(run)
         if record is None:
             continue
-        folder = runs.store.folder(record["key"])
-        epochs = read_table(folder / "epochs.parquet", Epochs)
-        steps = read_table(folder / "steps.parquet", Steps)
+        try:
+            epochs = read_run_table(runs.store, record, "epochs", Epochs)
+            steps = read_run_table(runs.store, record, "steps", Steps)
+        except DamagedRun as error:
+            say_damaged(error)
+            continue
         found = learning_of_run(epochs, steps)
         alphas = {task: own_alpha(run.arm, run.group, task) for task in run.group}
         frames.append(

@@ -35,11 +35,12 @@ def begin(
     overrides: list[str],
     executor: str,
     slurm_run: str | None = None,
+    data: str | None = None,
 ) -> None:
     """Note that this process works on the study.
 
     Args: where its files lie; its file and overrides; Snakemake's executor, and the name that all
-    its Slurm jobs have (the `SLURM run ID`).
+    its Slurm jobs have (the `SLURM run ID`); name of the prepared data that it works on.
     """
     note = {
         "host": socket.gethostname(),
@@ -54,6 +55,7 @@ def begin(
         "folder": str(Path.cwd()),
         "executor": executor,
         "slurm_run": slurm_run,
+        "data": data,
     }
     write_json(layout.invocation, note)
 
@@ -144,6 +146,24 @@ def end(layout: Layout, reason: str | None = None) -> None:
     note = read_json(layout.invocation)
     if isinstance(note, dict) and note.get("pid") == os.getpid() and note.get("ended") is None:
         write_json(layout.invocation, note | {"ended": time.time(), "reason": reason})
+
+
+def working(layout: Layout) -> bool:
+    """Whether another Snakemake works on the study, as far as can be known from here."""
+    note = _unfinished(layout)
+    if note is None or (note["pid"] == os.getpid() and note["host"] == socket.gethostname()):
+        return False
+    return note["host"] != socket.gethostname() or is_process(note["pid"], note["created"])
+
+
+def data_of(layout: Layout, study: Path, overrides: list[str]) -> str | None:
+    """Name of the prepared data of the Snakemake that works on the study with this file and these
+    overrides; None where none does."""
+    note = _unfinished(layout)
+    if note is None or note.get("study") != str(study) or note.get("set") != overrides:
+        return None
+    data = note.get("data")
+    return data if isinstance(data, str) else None
 
 
 def left_behind(layout: Layout) -> dict | None:

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from weightwise.grid import Cell
 
 
-@dataclass(frozen=True)
+@dataclass
 class Layout:
     """Paths of a study below `results/` and `reports/`.
+
+    The prepared data of a study lie in a store, under a digest of what made them, and which those
+    are is known once they are prepared or found (`data.prepared.find`): only then a layout has
+    `data`, `encoder` and the paths below them.
 
     Attributes:
         study: the study's name.
         results: folder of everything that is computed.
         reports: folder of the reports.
-        data_folder: folder of the prepared data; None: the study's own below `results`.
+        data_folder: folder of the prepared data; None until they are known.
+        encoder_folder: the encoder's checkpoint folder; None until it is known.
     """
 
     study: str
     results: Path = Path("results")
     reports: Path = Path("reports")
     data_folder: Path | None = None
+    encoder_folder: Path | None = None
+
+    def with_data(self, data: Path, encoder: Path) -> Layout:
+        """The same places, with the prepared data and the encoder in these folders."""
+        return replace(self, data_folder=data, encoder_folder=encoder)
 
     @property
     def root(self) -> Path:
@@ -45,9 +55,40 @@ class Layout:
         return self.results / "stages"
 
     @property
+    def data_store(self) -> Path:
+        """The store of prepared data, shared likewise."""
+        return self.results / "data"
+
+    @property
+    def encoder_store(self) -> Path:
+        """The store of prepared encoders, shared likewise."""
+        return self.results / "encoders"
+
+    @property
+    def source_checksums(self) -> Path:
+        """Checksums of source files by their dates and sizes, so that they are read once."""
+        return self.results / "source-checksums.json"
+
+    @property
+    def owner(self) -> Path:
+        """Which file the study of this name comes from (JSON)."""
+        return self.root / "owner.json"
+
+    @property
+    def prepared(self) -> Path:
+        """Marker of the prepared data: names the digest of what made them."""
+        return self.root / "prepared.json"
+
+    def made(self, step: str) -> Path:
+        """What `collect`, `tables`, `figures` or `report` was made of, and its files' checksums."""
+        return self.root / "made" / f"{step}.json"
+
+    @property
     def data(self) -> Path:
-        """Prepared rows, token ids, facts of the data, the encoder."""
-        return self.root / "data" if self.data_folder is None else self.data_folder
+        """Prepared rows, token ids, facts of the data."""
+        if self.data_folder is None:
+            raise RuntimeError("the prepared data of this layout are not known; see `Layout`")
+        return self.data_folder
 
     @property
     def checks(self) -> Path:
@@ -57,7 +98,9 @@ class Layout:
     @property
     def encoder(self) -> Path:
         """The encoder's checkpoint folder."""
-        return self.data / "encoder"
+        if self.encoder_folder is None:
+            raise RuntimeError("the prepared encoder of this layout is not known; see `Layout`")
+        return self.encoder_folder
 
     def examples(self, task: str) -> Path:
         """Prepared rows of a task."""

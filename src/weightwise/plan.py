@@ -56,9 +56,10 @@ def planned(study: StudyConfig, layout: Layout) -> tuple[list[PlannedRun], Estim
 def _estimate(runs: StudyRuns, rows: list[PlannedRun]) -> Estimate:
     units = {row.run: _batches(runs, row.run) for row in rows}
     waiting = sum(units[row.run] for row in rows if not row.done)
-    finished = [row.run for row in rows if row.done]
+    took = {row.run: _seconds(runs, row.run) for row in rows if row.done}
+    finished = [run for run, seconds in took.items() if seconds is not None]
     if finished:
-        seconds = sum(_seconds(runs, run) for run in finished)
+        seconds = sum(took[run] for run in finished)
         per_unit = seconds / sum(units[run] for run in finished)
         return Estimate(waiting * per_unit, f"from {len(finished)} finished runs")
     flops = sum(_flops(runs, row.run) for row in rows)
@@ -73,8 +74,13 @@ def _batches(runs: StudyRuns, run: Cell) -> float:
     return training.epochs * work / training.batch_size
 
 
-def _seconds(runs: StudyRuns, run: Cell) -> float:
-    timings = read_table(runs.folder(run) / "timings.parquet", Timings)
+def _seconds(runs: StudyRuns, run: Cell) -> float | None:
+    """Seconds that a finished run took; None where its table cannot be read: the next `collect`
+    says so."""
+    try:
+        timings = read_table(runs.folder(run) / "timings.parquet", Timings)
+    except UserError:
+        return None
     return float((timings["train_seconds"] + timings["score_seconds"]).sum())
 
 

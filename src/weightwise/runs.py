@@ -7,8 +7,8 @@ from pathlib import Path
 
 from weightwise.code import code_version, packages
 from weightwise.config import StudyConfig
-from weightwise.data import tokens
-from weightwise.data.definition import refuse_other_definition
+from weightwise.data import token_facts as tokens
+from weightwise.data.prepared import find
 from weightwise.errors import UserError
 from weightwise.files import read_json
 from weightwise.grid import Cell, Grid
@@ -28,23 +28,17 @@ class StudyRuns:
         """Args: the study; where its files lie.
 
         Raises:
-            UserError: the data are not prepared, or for another configuration.
+            NotPrepared: the data that it asks for are not there; it names what those that are there
+                were prepared with instead.
         """
         self.study = study
-        self.layout = layout
+        self.layout = find(study, layout)
         self.grid = Grid(study)
         self.store = RunStore(layout.store)
         self.stage_store = RunStore(layout.stage_store, "stage.json")
-        missing = [str(p) for p in (layout.checks, layout.encoder) if not p.exists()]
-        if missing:
-            raise UserError(
-                f"{', '.join(missing)}: not there; prepare the data first (`weightwise prepare`, "
-                "or `snakemake`)"
-            )
-        refuse_other_definition(study, read_json(layout.checks) or {})
         self._keys: dict[tuple, str] = {}
         self._stage_keys: dict[tuple, str] = {}
-        self.facts = {task: tokens.facts(layout.tokens(task)) for task in study.tasks}
+        self.facts = {task: tokens.facts(self.layout.tokens(task)) for task in study.tasks}
 
     @cached_property
     def _encoder(self) -> dict[str, str]:

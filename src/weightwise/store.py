@@ -8,17 +8,17 @@ everything that decides them. Imports no torch.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
-from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from weightwise.files import read_json, write_json
+from weightwise.files import locked, new_folder, read_json, write_json
 from weightwise.grid import digest
+from weightwise.seal import changed_file, checksums
 
 
 def run_key(
@@ -59,6 +59,44 @@ def stage_key(definition: dict, data: str, encoder: dict[str, str]) -> str:
     return digest({"definition": definition, "data": data, "encoder": encoder})[:32]
 
 
+class TaskScores(BaseModel):
+    """What a run scored in a task, at its best epoch; null where a score is undefined."""
+
+    model_config = ConfigDict(extra="allow")
+    metric: str
+    epoch: int
+    dev: float | None
+    test: float | None = None
+
+
+class Record(BaseModel):
+    """What the record of anything finished must say."""
+
+    model_config = ConfigDict(extra="allow")
+    status: Literal["done"]
+    key: str
+    files: dict[str, str] = {}
+    """Checksums of the files beside it; records of old versions have none."""
+
+
+class RunRecord(Record):
+    """What `run.json` must say; the rest is for people."""
+
+    id: str
+    scores: dict[str, TaskScores]
+
+
+class StageRecord(Record):
+    """What `stage.json` must say."""
+
+    stage: str
+    before: dict[str, Any]
+    afterwards: dict[str, Any]
+
+
+RECORDS: dict[str, type[Record]] = {"run.json": RunRecord, "stage.json": StageRecord}
+
+
 @dataclass(frozen=True)
 class RunStore:
     """The folder of all runs, or of all stages."""
@@ -76,12 +114,27 @@ class RunStore:
         return self.root / ".checkpoints" / key
 
     def record(self, key: str) -> dict | None:
-        """The record of a finished run; None where it is not finished."""
-        record = read_json(self.folder(key) / self.record_name)
-        if not isinstance(record, dict) or record.get("status") != "done":
-            return None
-        # A record that lost its scores (of a run) or its measures (of a stage) says nothing.
-        return record if record.get("key") == key and _is_whole(record) else None
+        """The record of a finished run; None where it is not finished, or where its record or a
+        file beside it is damaged or gone."""
+        found = self.look(key)
+        return found if isinstance(found, dict) else None
+
+    def look(self, key: str) -> dict | str | None:
+        """The record of a finished run; words where it is damaged; None where there is none."""
+        path = self.folder(key) / self.record_name
+        if not path.exists():
+            return f"{path} is gone" if self.folder(key).is_dir() else None
+        try:
+            record = RECORDS[self.record_name].model_validate(read_json(path))
+        except ValidationError as error:
+            where = ".".join(str(part) for part in error.errors()[0]["loc"])
+            return f"{path} is damaged" + (f" ({where})" if where else "")
+        if record.key != key:
+            return f"{path} is the record of another key"
+        changed = changed_file(self.folder(key), record.files, path)
+        if changed is not None:
+            return f"{self.folder(key) / changed} is gone or damaged"
+        return record.model_dump(exclude_unset=True)
 
     @contextmanager
     def writing(
@@ -96,43 +149,15 @@ class RunStore:
             key: the run's key.
             waiting: called every second while another process holds the lock; may raise.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.root / f".{key}.lock")
-        while True:
-            try:
-                lock.acquire(timeout=1)
-                break
-            except Timeout:
-                waiting()
-        with lock:
-            lock.release()  # of the two holds, one is left
+        with locked(self.root, key, waiting):
             if self.record(key) is not None:
                 yield None
                 return
-            for debris in self.root.glob(f".{key}.*/"):  # of a run that was killed
-                shutil.rmtree(debris, ignore_errors=True)
-            scratch = Path(tempfile.mkdtemp(dir=self.root, prefix=f".{key}."))
-            try:
+            with new_folder(self.folder(key)) as scratch:
                 yield scratch
-                scratch.chmod(0o755)
-                # An unfinished folder of that key can only be debris.
-                shutil.rmtree(self.folder(key), ignore_errors=True)
-                scratch.replace(self.folder(key))
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _is_whole(record: dict) -> bool:
-    if "stage" in record:
-        return isinstance(record.get("afterwards"), dict)
-    scores = record.get("scores")
-    return (
-        isinstance(scores, dict)
-        and bool(scores)
-        and all(isinstance(one, dict) and "dev" in one for one in scores.values())
-    )
-
-
-def write_record(folder: Path, record: dict) -> None:
-    """Write `run.json` last: it is what makes a run finished."""
-    write_json(folder / "run.json", record)
+def write_record(folder: Path, record: dict, name: str = "run.json") -> None:
+    """Write a run's or a stage's record last: it is what makes it finished. The checksums of the
+    files beside it join it as `files`."""
+    write_json(folder / name, record | {"files": checksums(folder)})

@@ -12,16 +12,16 @@ from functools import cached_property
 from pathlib import Path
 
 from weightwise import faults, invocation
-from weightwise.code import PACKAGE, training_modules
 from weightwise.config import StudyConfig, load_study
 from weightwise.config.load import read_study_file
-from weightwise.data.definition import data_digest
+from weightwise.data.prepared import GIVEN, Asked, asked
 from weightwise.errors import UserError
 from weightwise.figures import KINDS
-from weightwise.files import read_json
 from weightwise.folders import refuse_full, refuse_unwritable
-from weightwise.grid import Grid, digest
+from weightwise.grid import Grid
 from weightwise.layout import Layout
+from weightwise.owner import own, refuse_second_file
+from weightwise.reconcile import reconcile
 from weightwise.stages.jobs import StageJobs
 
 DEFAULT_STUDY = "config.yaml"
@@ -70,6 +70,7 @@ class WorkflowStudy:
         self.grid = Grid(self.config)
         self.stages = StageJobs(self.grid, self.layout)
         self.grid.cells  # noqa: B018 (refuses at once what no grouping can have)
+        self._asked: Asked | None = None
 
     @property
     def arguments(self) -> str:
@@ -88,7 +89,10 @@ class WorkflowStudy:
         """What every shell command begins with."""
         folder = shlex.quote(str(Path(sys.executable).parent))
         # Signs of life name the Snakemake that they belong to.
-        return f"set -euo pipefail; export PATH={folder}:$PATH WEIGHTWISE_SNAKEMAKE={os.getpid()}; "
+        return (
+            f"set -euo pipefail; export PATH={folder}:$PATH WEIGHTWISE_SNAKEMAKE={os.getpid()} "
+            f"{GIVEN}={self.data_digest}; "
+        )
 
     @cached_property
     def markers(self) -> list[Path]:
@@ -111,12 +115,6 @@ class WorkflowStudy:
             for pack in self.grid.packs
         ]
 
-    @property
-    def training_modules(self) -> list[Path]:
-        """Source files behind every run. The file of a combiner stands behind its own runs only:
-        it is in their fingerprint."""
-        return training_modules()
-
     def training_resources(self, defaults: Mapping | None, threads: int) -> dict[str, int]:
         """Snakemake's resources of a training.
 
@@ -137,31 +135,41 @@ class WorkflowStudy:
             return resources | {"gpu": 0}
         return resources if "gpu" in given else resources | {"gpu": 1}
 
-    def modules(self, *patterns: str) -> list[Path]:
-        """Source files of the package by pattern."""
-        return sorted(p for pattern in patterns for p in PACKAGE.glob(pattern) if p.is_file())
-
     @property
-    def preparation_code(self) -> list[Path]:
-        """Source files whose change makes the preparation due."""
-        elsewhere = {"show.py", "batches.py", "__init__.py"}
-        return [p for p in self.modules("data/*.py", "seeding.py") if p.name not in elsewhere]
-
-    @cached_property
     def data_digest(self) -> str:
-        """Digest of what the prepared data are to be made from: configuration and content."""
-        return data_digest(self.config)
+        """Name of the prepared data that this study asks for.
+
+        What a job of a workflow reads again is not asked anew: it takes the data that the workflow
+        works on, whose sources need not be on the job's machine.
+        """
+        if self._asked is None:
+            working = invocation.data_of(self.layout, self.file, self.overrides)
+            if working is not None:
+                return working
+        return self.asked.digest
 
     @property
-    def cells_digest(self) -> str:
-        """Digest of the cells of the tables: a new seed or arm makes the collection due."""
-        return digest([cell.id for cell in self.grid.cells])[:16]
+    def asked(self) -> Asked:
+        """The prepared data that this study asks for."""
+        if self._asked is None:
+            self._asked = asked(self.config, self.layout)
+        return self._asked
 
-    @property
-    def report_definition(self) -> str:
-        """Digest of what the report says beside the results."""
-        titles = {name: (t.title, t.licence) for name, t in self.config.tasks.items()}
-        return digest([self.config.report.model_dump(mode="json"), titles])[:16]
+    def reconcile(self) -> None:
+        """Make the study's markers tell what the stores hold, and say what was wrong.
+
+        Raises:
+            SystemExit: the results belong to another file of the same name.
+        """
+        if self.partial or "--unlock" in sys.argv:
+            return
+        try:
+            refuse_second_file(self.layout, self.file, self.overrides)
+            # One that works on the study finds out for itself; its markers are left alone.
+            if not invocation.working(self.layout):
+                reconcile(self.config, self.layout, self.asked)
+        except UserError as error:
+            raise SystemExit(f"error: {error}") from None
 
     def let_go_on(self) -> None:
         """Refuse folders that cannot be written, in one line before Snakemake does in twenty, and
@@ -182,42 +190,6 @@ class WorkflowStudy:
             raise SystemExit(f"error: {error}") from None
         if not self.partial and not {"-n", "--dry-run", "--dryrun", "--unlock"} & set(sys.argv):
             invocation.remove_stale_lock(self.layout)
-            self._forget_what_is_untrue()
-
-    def _forget_what_is_untrue(self) -> None:
-        """Remove prepared data of another definition or content, and markers whose runs the store
-        has not, so that they are due again; each is named."""
-        checks = read_json(self.layout.checks)
-        if isinstance(checks, dict) and checks.get("digest") != self.data_digest:
-            self.layout.checks.unlink(missing_ok=True)
-            self._forget_the_report()
-            self._say("the prepared data were made from other files or keys; preparing them again")
-            return
-        marked = [run for run in self.grid.runs if self._marker(run).exists()]
-        if not marked or not isinstance(checks, dict):
-            return
-        from weightwise.runs import StudyRuns  # pandas, which the Snakefile's other readers spare
-
-        try:
-            runs = StudyRuns(self.config, self.layout)
-        except UserError:
-            return  # the preparation will say what is wrong
-        for run in marked:
-            if runs.finished_key(run) is None:
-                self._marker(run).unlink(missing_ok=True)
-                self._forget_the_report()
-                self._say(f"{run.id}: its results are gone or damaged; training it again")
-
-    def _forget_the_report(self) -> None:
-        """Snakemake makes nothing anew for a page that is there, however much behind it is gone."""
-        self.layout.report.unlink(missing_ok=True)
-        (self.layout.tables / "scores.parquet").unlink(missing_ok=True)
-
-    def _marker(self, run) -> Path:
-        return self.layout.done(run, self.grid.fingerprint(run))
-
-    def _say(self, text: str) -> None:
-        print(f"study '{self.config.name}': {text}", file=sys.stderr)
 
     def begin(self, workflow) -> None:
         """Stop what a killed Snakemake left running, note that this one works on the study, and
@@ -241,7 +213,9 @@ class WorkflowStudy:
             self.overrides,
             workflow.executor_plugin.name,
             getattr(executor, "run_uuid", None),
+            self.data_digest,
         )
+        own(self.layout, self.file, self.overrides)
         try:
             refuse_full(self.layout.results)
             before_the_first_job(workflow)

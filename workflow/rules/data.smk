@@ -1,21 +1,17 @@
-# Rows, token ids and the encoder of a study, checked and prepared once.
+# Rows, token ids and the encoder of a study, checked and prepared once into a store that Snakemake
+# does not own. The marker names them; where it names others than the study asks for, or they are
+# gone, it is removed before the workflow starts (src/weightwise/reconcile.py): content decides, and
+# no source is an input.
 
 
 rule prepare:
-    input:
-        code=STUDY.preparation_code,
     output:
-        checks=STUDY.layout.checks,
-        examples=[STUDY.layout.examples(task) for task in STUDY.config.tasks],
-        tokens=[STUDY.layout.tokens(task) for task in STUDY.config.tasks],
-        stages=[STUDY.layout.stage_tokens(stage) for stage in STUDY.config.stages],
+        STUDY.layout.prepared,
     log:
         STUDY.layout.root / "logs" / "prepare.log",
     params:
-        # Content decides, not dates: no source is an input.
-        definition=STUDY.data_digest,
         study=lambda wildcards, output: STUDY.arguments,
     message:
         f"prepare the data and the encoder of study {STUDY.config.name}"
     shell:
-        "python -m weightwise prepare {params.study} 2> >(tee {log:q} >&2)"
+        "python -m weightwise prepare {params.study} --marker 2> >(tee {log:q} >&2)"

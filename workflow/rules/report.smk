@@ -5,8 +5,8 @@ rule figures:
     input:
         scores=rules.collect.output,
         tables=rules.tables.output,
-        code=STUDY.modules("figures/*.py"),
     output:
+        made=STUDY.layout.made("figures"),
         index=STUDY.layout.figures / "index.json",
         kinds=[
             report(
@@ -22,7 +22,6 @@ rule figures:
         STUDY.layout.root / "logs" / "figures.log",
     params:
         study=lambda wildcards, output: STUDY.arguments,
-        report=STUDY.report_definition,
     message:
         "draw the figures"
     shell:
@@ -34,16 +33,16 @@ rule report:
         scores=rules.collect.output,
         tables=rules.tables.output,
         figures=rules.figures.output,
-        checks=STUDY.layout.checks,
         stages=[] if STUDY.partial else STUDY.stages.markers,
-        code=STUDY.modules("report/*.py", "report/templates/*", "published/*"),
     output:
-        report(STUDY.layout.report, caption="../report/report.rst", category="Results"),
+        made=STUDY.layout.made("report"),
+        page=report(
+            STUDY.layout.report, caption="../report/report.rst", category="Results"
+        ),
     log:
         STUDY.layout.root / "logs" / "report.log",
     params:
         study=lambda wildcards, output: STUDY.arguments,
-        report=STUDY.report_definition,
         reports=lambda wildcards, output: STUDY.layout.reports,
         partial="--partial" if STUDY.partial else "",
     message:

@@ -5,10 +5,10 @@
 
 rule stage:
     input:
-        checks=STUDY.layout.checks,
-        tokens=lambda wildcards: STUDY.layout.stage_tokens(wildcards.stage),
-        before=lambda wildcards: STUDY.stages.before(wildcards.stage),
-        code=lambda wildcards: STUDY.stages.modules(wildcards.stage),
+        data=ancient(STUDY.layout.prepared),
+        before=lambda wildcards: [
+            ancient(marker) for marker in STUDY.stages.before(wildcards.stage)
+        ],
     output:
         STUDY.layout.root / "stages" / "{stage}-{fingerprint}.json",
     log:

@@ -2,12 +2,8 @@
 # The fingerprint of a run's configuration and code is part of its marker's name, so a change makes
 # exactly the runs due that it changes, and packing (runs_per_job) makes none due.
 
-TRAINING_INPUTS = {
-    "checks": STUDY.layout.checks,
-    "tokens": [STUDY.layout.tokens(task) for task in STUDY.config.tasks],
-    # Training modules, not plotting ones: editing one of them makes runs due.
-    "code": STUDY.training_modules,
-}
+# Their dates decide nothing: a marker that is not true of the present data, code and stages is
+# removed before the workflow starts.
 TRAIN = (
     "python -m weightwise.train {output:q} --study {params.study} --log "
     "--side-by-side {params.side_by_side}"
@@ -16,12 +12,15 @@ if STUDY.config.runs_per_job == 1:
 
     rule train:
         input:
-            **TRAINING_INPUTS,
-            start=lambda wildcards: STUDY.stages.starts(
-                STUDY.layout.root
-                / "done"
-                / f"{wildcards.run}-{wildcards.fingerprint}.json"
-            ),
+            data=ancient(STUDY.layout.prepared),
+            start=lambda wildcards: [
+                ancient(start)
+                for start in STUDY.stages.starts(
+                    STUDY.layout.root
+                    / "done"
+                    / f"{wildcards.run}-{wildcards.fingerprint}.json"
+                )
+            ],
         output:
             STUDY.layout.root / "done" / "{run}-{fingerprint}.json",
         log:
@@ -50,10 +49,17 @@ else:
             name:
                 f"train_{number}"
             input:
-                **TRAINING_INPUTS,
-                start=sorted(
-                    {start for marker in pack for start in STUDY.stages.starts(marker)}
-                ),
+                data=ancient(STUDY.layout.prepared),
+                start=[
+                    ancient(start)
+                    for start in sorted(
+                        {
+                            start
+                            for marker in pack
+                            for start in STUDY.stages.starts(marker)
+                        }
+                    )
+                ],
             output:
                 pack,
             log:

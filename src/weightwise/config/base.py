@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -41,11 +42,16 @@ def asides(model: type[BaseModel], one: Aside | None = None) -> set[str]:
         model: a configuration model.
         one: the mark that counts; None: any.
     """
-    return {
+    return set(_asides(model, one))
+
+
+@functools.cache
+def _asides(model: type[BaseModel], one: Aside | None) -> frozenset[str]:
+    return frozenset(
         name
         for name, field in model.model_fields.items()
         if any(isinstance(m, Aside) and one in (None, m) for m in field.metadata)
-    }
+    )
 
 
 class Strict(BaseModel):

@@ -67,7 +67,7 @@ def canonical_combiner(text: str) -> str:
 # A single task's baseline is no combiner to choose: it is always run.
 STUDY_COMBINERS = sorted(set(COMBINERS) - {"baseline"})
 Alpha = Annotated[str, BeforeValidator(exact_decimal)]
-RESERVED = ("downloads", "runs", "slurm", "stages")
+RESERVED = ("data", "downloads", "encoders", "runs", "slurm", "stages")
 Combiner = Annotated[
     str,
     AfterValidator(canonical_combiner),

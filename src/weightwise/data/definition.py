@@ -1,120 +1,245 @@
-"""What prepared data were made from: their part of the configuration, and the content of the files.
+"""What prepared data are made of: configuration, content of the sources, code. No torch, no pandas.
 
-Prepared data carry both, so that whoever reads them can refuse those of another study by name, and
-content decides whether they are due: a file that is replaced by one with an older date counts.
-Imports no torch.
+Its digest is the name of the prepared data in their store, so that whoever edits any of it, be the
+dates of the files what they may, asks for other data than there are.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
+import json
+import os
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from weightwise.code import PACKAGE
 from weightwise.config import StudyConfig
 from weightwise.config.sources import EncoderDirectory, FileSource
-from weightwise.data.download import file_sha256
+from weightwise.config.training import OptimiserConfig
 from weightwise.data.encoder_files import encoder_files
-from weightwise.errors import UserError
+from weightwise.files import read_json, write_json
 from weightwise.grid import digest
-from weightwise.stages.definition import texts_definition
+from weightwise.identity.imports import Imports
+from weightwise.seal import file_sha256
 
-NOT_IN_THE_DATA = {
+NOT_OF_THE_STUDY = {
+    "name",
+    "extends",
+    "data_dir",
+    "groupings",
+    "single_tasks",
+    "combiners",
+    "alphas",
+    "simplex_step",
+    "seeds",
+    "training",
+    "sweep",
+    "arms",
+    "threads",
+    "runs_per_job",
+    "runs_side_by_side",
+    "checkpoint_minutes",
+    "report",
+}
+"""Keys of a study that leave its data alone; any other key, a new one, too, decides them."""
+NOT_OF_A_TASK = {
     "title",
     "licence",
     "id",
     "head",
     "representation",
+    "pair",
     "decoder",
     "output",
     "loss",
 }
 """Keys of a task that leave its rows alone."""
+NOT_OF_A_STAGE = set(OptimiserConfig.model_fields) | {
+    "after",
+    "epochs",
+    "learning_rate",
+    "learning_rate_schedule",
+    "clip_norm",
+    "dropout",
+    "precision",
+    "batch_size",
+    "accumulate",
+    "mask_share",
+    "temperature",
+}
+"""Keys of a stage that leave its texts alone."""
+ROOT = "data/stage.py"
+"""The module that prepares; what it imports counts, too."""
+NOT_OF_THE_PREPARATION = {
+    "__init__.py": "the version that people read",
+    "code.py": "digests of code",
+    "config/": "keys are in the definition by value",
+    "data/cautions.py": "worked out whenever it is asked",
+    "data/definition.py": "says what the data are made of",
+    "data/loss_scale.py": "worked out whenever it is asked",
+    "data/prepared.py": "finds them",
+    "errors.py": "messages",
+    "files.py": "writes files whole",
+    "grid.py": "the runs of a study",
+    "identity/": "the runs of a study",
+    "layout.py": "paths",
+    "seal.py": "checksums",
+    "tables/": "names and types of columns",
+}
+"""Modules that decide no prepared data, with the reason; of a folder its path with `/`."""
+LIBRARIES = ("numpy", "scikit-learn", "tokenizers")
+"""Libraries whose version decides which rows are drawn and what their tokens are."""
+SLOW = 1 << 20
+"""Bytes from which the checksum of a file is kept."""
+SETTLED = 2_000_000_000
+"""Nanoseconds after which a changed file must have another date: clocks of file systems are
+coarse."""
 
 
-def data_definition(study: StudyConfig) -> dict[str, Any]:
-    """Everything in the configuration that decides the prepared data, as plain data.
-
-    `training.pair` is in it, since an encoder is refused for it.
-    """
-    found = {
-        "tasks": {
-            name: task.model_dump(mode="json", exclude=NOT_IN_THE_DATA)
-            for name, task in study.tasks.items()
-        },
-        "encoder": study.encoder.model_dump(mode="json"),
-        "study_seed": study.study_seed,
-        "training": {"pair": study.training.pair},
+def configuration(study: StudyConfig) -> dict[str, Any]:
+    """Everything in a study's file that decides the prepared data, as plain data."""
+    found = study.model_dump(
+        mode="json",
+        exclude=NOT_OF_THE_STUDY | {"tasks", "stages"},
+    )
+    tasks = {n: t.model_dump(mode="json", exclude=NOT_OF_A_TASK) for n, t in study.tasks.items()}
+    stages = {n: s.model_dump(mode="json", exclude=NOT_OF_A_STAGE) for n, s in study.stages.items()}
+    return found | {
+        "tasks": tasks,
+        "stages": stages,
+        "order": [*study.tasks],
     }
-    if study.stages:
-        found["stages"] = {name: texts_definition(one) for name, one in study.stages.items()}
+
+
+def data_definition(study: StudyConfig, kept: Path | None = None) -> dict[str, Any]:
+    """Everything that decides the prepared data of a study.
+
+    Args:
+        study: the study.
+        kept: file of the checksums of large sources, which are read once; None: keep none.
+
+    Returns:
+        Plain data: {"configuration": ..., "files": {what: checksum, or null of a missing file},
+        "code": digest, "libraries": {name: version}}.
+    """
+    return {
+        "configuration": configuration(study),
+        "files": _checksums(source_files(study), kept),
+        "code": code_version(),
+        "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
+    }
+
+
+def data_digest(definition: Mapping[str, Any]) -> str:
+    """Name of the prepared data in their store: 32 hexadecimal digits."""
+    return digest(definition)[:32]
+
+
+@functools.cache
+def code_version() -> str:
+    """Digest of the code of the preparation; comments and docstrings do not count."""
+    imports = Imports(
+        PACKAGE,
+        lambda path: any(
+            path.startswith(one) if one.endswith("/") else path == one
+            for one in NOT_OF_THE_PREPARATION
+        ),
+    )
+    return imports.digest(imports.reached([ROOT]))
+
+
+def source_files(study: StudyConfig) -> dict[str, Path]:
+    """Files on this machine that data and encoder come from, by their place in the configuration;
+    they need not be there."""
+    folder = Path(study.data_dir).expanduser() if study.data_dir else Path()
+    found = {
+        place: folder / Path(source.path).expanduser() for place, source in _file_sources(study)
+    }
+    source = study.encoder.source
+    if isinstance(source, EncoderDirectory):
+        checkpoint = Path(source.path).expanduser()
+        for path in encoder_files(checkpoint):
+            found[f"encoder.source: {path.relative_to(checkpoint)}"] = path
     return found
 
 
-def local_files(study: StudyConfig) -> list[Path]:
-    """Files on this machine that data and encoder come from; those that are missing are left to the
-    preparation, whose message names the remedy."""
-    folder = Path(study.data_dir).expanduser() if study.data_dir else Path()
-    sources = [
-        source
-        for task in study.tasks.values()
-        for source in (task.data.train, task.data.dev, task.data.test)
-    ]
-    sources += [stage.source for stage in study.stages.values()]
-    paths = {
-        folder / Path(source.path).expanduser()
-        for source in sources
-        if isinstance(source, FileSource)
-    }
-    if isinstance(study.encoder.source, EncoderDirectory):
-        paths |= set(encoder_files(Path(study.encoder.source.path).expanduser()))
-    return sorted(path for path in paths if path.is_file())
+def _file_sources(study: StudyConfig) -> Iterator[tuple[str, FileSource]]:
+    for name, task in study.tasks.items():
+        for split in ("train", "dev", "test"):
+            source = getattr(task.data, split)
+            if isinstance(source, FileSource):
+                yield f"tasks.{name}.data.{split}", source
+    for name, stage in study.stages.items():
+        if isinstance(stage.source, FileSource):
+            yield f"stages.{name}.source", stage.source
 
 
-def data_digest(study: StudyConfig) -> str:
-    """Digest of the definition and of the content of every local file: 16 hexadecimal digits."""
-    contents = []
-    for path in local_files(study):
+def _checksums(files: Mapping[str, Path], kept: Path | None) -> dict[str, str | None]:
+    known = read_json(kept) if kept is not None else None
+    known = known if isinstance(known, dict) else {}
+    fresh: dict[str, list] = {}
+    found: dict[str, str | None] = {}
+    for place, path in files.items():
         try:
-            contents.append([path.name, file_sha256(path)])
-        except OSError:  # left to the preparation, as a missing file is
-            contents.append([path.name, None])
-    return digest([data_definition(study), contents])[:16]
+            state = os.stat(path)
+            place_on_disk = os.path.realpath(path)
+            facts = [state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]
+            entry = known.get(place_on_disk)
+            if isinstance(entry, list) and entry[:-1] == facts and isinstance(entry[-1], str):
+                found[place] = entry[-1]
+                continue
+            found[place] = file_sha256(path)
+            if state.st_size >= SLOW and time.time_ns() - state.st_ctime_ns > SETTLED:
+                fresh[place_on_disk] = [*facts, found[place]]
+        except OSError:
+            found[place] = None
+    if fresh and kept is not None:
+        there = {path: entry for path, entry in known.items() if os.path.exists(path)}
+        with suppress(OSError):  # they are read again next time
+            write_json(kept, there | fresh)
+    return found
 
 
-def refuse_other_definition(study: StudyConfig, checks: Mapping[str, Any]) -> None:
-    """Refuse prepared data that another configuration made.
-
-    Args:
-        study: what is asked for.
-        checks: `checks.json` of the prepared data.
-
-    Raises:
-        UserError: names the first keys that differ, and what they were prepared with.
-    """
-    made = checks.get("definition")
-    remedy = f"run `snakemake`, or `weightwise prepare`, for study '{study.name}' first"
-    if not isinstance(made, Mapping):
-        raise UserError(f"the data of study '{study.name}' do not say what made them; {remedy}")
-    asked = data_definition(study)
-    found = list(_differences(made, asked, ""))
-    if found:
-        more = f" (and {len(found) - 3} more keys)" if len(found) > 3 else ""
-        raise UserError(
-            f"the data of study '{study.name}' were prepared with another configuration: "
-            f"{'; '.join(found[:3])}{more}; {remedy}"
-        )
+def differences(prepared: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """What two definitions differ in, each in words: `encoder.max_length 16, asked for 24`."""
+    have, want = _leaves(prepared), _leaves(asked)
+    told = []
+    for key in sorted({*have, *want}, key=_order):
+        if have.get(key) == want.get(key):
+            continue
+        kind, _, rest = key.partition(".")
+        if kind == "configuration":
+            told.append(f"{rest} {_shown(have, key)}, asked for {_shown(want, key)}")
+        elif kind == "files" and want.get(key) is None:
+            told.append(f"the file of {rest}, which is gone")
+        elif kind == "files":
+            told.append(f"other content of the file of {rest}")
+        elif kind == "code":
+            told.append("another version of the code that prepares data")
+        else:
+            told.append(f"{rest} {_shown(have, key)}, this is {_shown(want, key)}")
+    return told
 
 
-def _differences(made: Any, asked: Any, key: str) -> Iterator[str]:
-    if isinstance(made, Mapping) and isinstance(asked, Mapping):
-        for name in dict.fromkeys([*made, *asked]):
-            inside = f"{key}.{name}" if key else str(name)
-            yield from _differences(made.get(name), asked.get(name), inside)
-    elif made != asked:
-        yield f"{key} was {_short(made)}, and is {_short(asked)} now"
+def _order(key: str) -> tuple[int, str]:
+    kinds = ("configuration", "files", "code", "libraries")
+    return kinds.index(key.partition(".")[0]), key
 
 
-def _short(value: Any) -> str:
-    text = "not there" if value is None else str(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+def _shown(leaves: Mapping[str, Any], key: str) -> str:
+    text = json.dumps(leaves[key], ensure_ascii=False) if key in leaves else "not there"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _leaves(data: Any, place: str = "") -> dict[str, Any]:
+    """Every value by its dotted place; lists are values."""
+    if not isinstance(data, dict):
+        return {place: data}
+    found: dict[str, Any] = {}
+    for key, value in data.items():
+        found |= _leaves(value, f"{place}.{key}" if place else str(key))
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from weightwise.errors import UserError
+from weightwise.seal import file_sha256
 
 # A source distribution's own build script would run when pip asks it for metadata. pip imports
 # this stand-in for setuptools instead, which answers without opening the archive.
@@ -39,12 +39,6 @@ prepare_metadata_for_build_wheel = __legacy__.prepare_metadata_for_build_wheel
 
 _PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes in lower-case hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fetch_package(package: str, version: str, sha256: str, binary: bool, cache: Path) -> Path:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
+from weightwise.data.token_facts import facts as facts
 from weightwise.data.tokenizer import SpecialTokens as SpecialTokens
 from weightwise.data.tokenizer import encode, read_tokenizer
 from weightwise.data.tokenizer import load_tokenizer as load_tokenizer
@@ -122,19 +123,19 @@ def tokenise(examples: Path, encoder: Path, out: Path) -> dict:
             "b": pyarrow.array(columns["b"], ids),
         }
     )
-    facts = {
+    found = {
         "rows": counts,
         "special": [special.first, special.separator],
         "unknown_share": unknowns / total,
         "longest": longest,
         "checksum": _checksum(table),
     }
-    metadata = {b"weightwise": json.dumps(facts, sort_keys=True).encode()}
+    metadata = {b"weightwise": json.dumps(found, sort_keys=True).encode()}
     with replacing(out) as temporary:
         pyarrow.parquet.write_table(
             table.replace_schema_metadata(metadata), temporary, compression="zstd"
         )
-    return facts
+    return found
 
 
 def _checksum(table: pyarrow.Table) -> str:
@@ -153,19 +154,6 @@ def _checksum(table: pyarrow.Table) -> str:
         else:
             state.update(column.to_numpy(zero_copy_only=False).astype("<i8").tobytes())
     return state.hexdigest()
-
-
-def facts(path: Path) -> dict:
-    """The facts that `tokenise` wrote, read from the file's footer alone.
-
-    Raises:
-        UserError: the file is missing or is no token cache.
-    """
-    try:
-        metadata = pyarrow.parquet.read_metadata(path).metadata or {}
-        return json.loads(metadata[b"weightwise"])
-    except (OSError, KeyError, ValueError, pyarrow.ArrowException) as error:
-        raise UserError(f"{path}: is not a token cache ({error}); prepare the data again") from None
 
 
 def load_splits(path: Path) -> dict[str, TokenisedSplit]:

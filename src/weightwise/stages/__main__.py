@@ -14,6 +14,7 @@ from weightwise.config.stages import chain_of
 from weightwise.errors import UserError
 from weightwise.files import write_json
 from weightwise.layout import Layout
+from weightwise.owner import claim
 from weightwise.runs import StudyRuns
 from weightwise.stages.outcome import told
 from weightwise.train.interrupt import stop_requests
@@ -46,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
                 hint = nearest(name, known) if known else "it has no `stages`"
                 raise UserError(f"study '{study.name}' has no stage '{name}'; {hint}")
         runs = StudyRuns(study, Layout(study.name, options.results))
+        claim(runs.layout, options.study, options.overrides)
     except UserError as error:
         faults.show_traceback(error)
         print(f"error: {faults.told(error)}", file=sys.stderr)

@@ -6,7 +6,7 @@ from typing import Any
 
 from weightwise.code import stage_code_version, stage_packages
 from weightwise.config import StudyConfig
-from weightwise.config.base import IN_THE_DATA, asides
+from weightwise.config.base import asides
 from weightwise.config.stages import StageBase
 from weightwise.identity.machine import Arithmetic
 from weightwise.identity.run import layer_numbers
@@ -52,13 +52,6 @@ def settled_stage(
     if kept["encoder"] is not None and layers is not None:
         kept["encoder"] = {"layers": layer_numbers(definition["encoder"]["layers"], layers)}
     return kept | {"arithmetic": arithmetic.told()}
-
-
-def texts_definition(stage: StageBase) -> dict[str, Any]:
-    """What decides a stage's prepared texts, or whether the encoder is refused for it: a change in
-    one of these makes the preparation due, and a change in the other keys does not."""
-    keys = asides(type(stage), IN_THE_DATA) | {"kind", "max_length", "representation"}
-    return stage.model_dump(mode="json", include=keys)
 
 
 def longest(study: StudyConfig, stage: StageBase) -> int:

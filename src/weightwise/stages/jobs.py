@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from weightwise.code import stage_modules
 from weightwise.config.stages import chain_of
 from weightwise.grid import Grid
 from weightwise.layout import Layout
@@ -29,10 +28,6 @@ class StageJobs:
         """Marker of the stage that a stage starts from, if it starts from one."""
         before = self.configured[name].after
         return [] if before is None else [self._marker(before)]
-
-    def modules(self, name: str) -> list[Path]:
-        """Source files behind a stage."""
-        return stage_modules(self.configured[name].kind)
 
     def starts(self, marker: str | Path) -> list[Path]:
         """Markers of the stages that lead to the run of a marker; a change in any makes it due."""

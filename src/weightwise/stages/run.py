@@ -23,6 +23,7 @@ from weightwise.stages.loop import StageTables, StageTraining
 from weightwise.stages.prepared import stage_inputs
 from weightwise.stages.save import save_encoder
 from weightwise.stages.similarity import zero_shot
+from weightwise.store import write_record
 from weightwise.tables import StageEpochs, StageSteps, Timings, write_table
 from weightwise.train.checkpoint import Checkpoints
 from weightwise.train.failure import failure, waiting
@@ -96,7 +97,7 @@ def _train_into(
     write_table(pd.DataFrame(tables.steps), StageSteps, folder / "stage_steps.parquet")
     write_table(pd.DataFrame(tables.timings), Timings, folder / "timings.parquet")
     save_encoder(training.model.encoder, inputs, folder / "encoder")
-    write_json(folder / "stage.json", _record(runs, key, inputs, training, tables))
+    write_record(folder, _record(runs, key, inputs, training, tables), "stage.json")
 
 
 def _record(

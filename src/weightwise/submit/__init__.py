@@ -31,6 +31,7 @@ from weightwise.data.sources import SourceTable
 from weightwise.errors import UserError, nearest
 from weightwise.files import read_json, write_json, write_text
 from weightwise.layout import Layout
+from weightwise.run_tables import read_run_table
 from weightwise.runs import StudyRuns
 from weightwise.submit.choose import Choice, choose
 from weightwise.submit.forms import Form, class_texts, file_names, prediction_texts, render, row_ids
@@ -41,7 +42,7 @@ from weightwise.submit.rows import (
     read_split_source,
     refuse_other_classes,
 )
-from weightwise.tables import Predictions, read_table
+from weightwise.tables import Predictions
 
 SELECTION = (
     "the arm with the highest mean dev score over its seeds, and of its seeds the highest dev "
@@ -84,6 +85,7 @@ def submit(
             then.
     """
     runs = StudyRuns(study, layout)
+    layout = runs.layout
     facts = read_json(layout.checks)["tasks"]
     wanted = _wanted(runs, tasks)
     _refuse_without_split(study, wanted, split, facts)
@@ -173,8 +175,8 @@ def _task_file(
     """The content of a task's file, and what `submission.json` says of it."""
     task = runs.study.tasks[name]
     table = read_split_source(runs.study, name, split, facts, runs.layout.cache)
-    path = runs.store.folder(choice.key) / "predictions.parquet"
-    predicted = read_table(path, Predictions)
+    record = runs.store.record(choice.key) or {"key": choice.key, "id": choice.run.id}
+    predicted = read_run_table(runs.store, record, "predictions", Predictions)
     predicted = predicted[predicted["task"] == name].sort_values("row")
     mine = predicted[predicted["split"] == split]
     rows = mine["row"].to_numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TypeVar
 
@@ -104,14 +105,22 @@ def _no_formula(value: object) -> object:
     return value
 
 
-def read_table(path: str | Path, schema: type[Table]) -> pd.DataFrame:
+def read_table(path: str | Path, schema: type[Table], sha256: str | None = None) -> pd.DataFrame:
     """Read and check a Parquet table.
 
+    Args:
+        path: the file.
+        schema: what it must be.
+        sha256: checksum that the file must have, if that is known.
+
     Raises:
-        UserError: the file is missing, is not Parquet or breaks its schema.
+        UserError: the file is missing, has another checksum, is not Parquet or breaks its schema.
     """
     try:
-        frame = pyarrow.parquet.ParquetFile(path).read().to_pandas()
+        data = Path(path).read_bytes()
+        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+            raise UserError(f"{path}: is damaged (it is not what was written)")
+        frame = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(data)).read().to_pandas()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
     except pyarrow.ArrowInvalid as error:

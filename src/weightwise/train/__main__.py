@@ -14,6 +14,7 @@ from weightwise.errors import UserError
 from weightwise.files import write_json
 from weightwise.grid import Cell, Grid
 from weightwise.layout import Layout
+from weightwise.owner import claim
 from weightwise.progress import study_progress
 from weightwise.train.interrupt import stop_requests
 from weightwise.train.log import log_to, terminal
@@ -46,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         grid = Grid(study)
         layout = Layout(study.name, options.results)
         runs = {name: _find(name, grid, layout) for name in options.runs}
+        claim(layout, options.study, options.overrides)
     except UserError as error:
         faults.show_traceback(error)
         print(f"error: {faults.told(error)}", file=sys.stderr)

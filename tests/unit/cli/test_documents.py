@@ -18,8 +18,8 @@ from weightwise.config import load_study
 from weightwise.config.document import json_schema, key_table
 from weightwise.config.report import ReportConfig
 from weightwise.config.study import STUDY_COMBINERS
+from weightwise.data.definition import configuration
 from weightwise.figures import KINDS
-from weightwise.files import write_json
 from weightwise.grid import Grid
 from weightwise.published import printed_arms, published_names
 from weightwise.published.papers import PAPERS
@@ -163,8 +163,8 @@ def test_every_paper_that_can_be_named_is_known():
 
 
 def test_what_decides_the_data_and_what_does_not():
-    def definition(*changes: str) -> str:
-        return WorkflowStudy(ROOT / "config.yaml", changes, {}).data_digest
+    def definition(*changes: str) -> dict:
+        return configuration(load_study(ROOT / "config.yaml", changes))
 
     assert definition() == definition("seeds=[7]", "training.epochs=9")
     assert definition() == definition("tasks.SEN.id=number")
@@ -183,8 +183,6 @@ def test_the_workflow_declares_every_table_and_captions_every_figure():
 
 def test_a_partial_report_takes_the_snakefile_that_failed(tmp_path, monkeypatch):
     study = WorkflowStudy(ROOT / "config.yaml", [], {"results": str(tmp_path)})
-    write_json(study.layout.checks, {})
-    study.layout.encoder.mkdir()
     monkeypatch.setattr(runs, "StudyRuns", lambda config, layout: None)
     failed = {"id": "SEN/baseline/default/seed-1", "error": "diverged"}
     monkeypatch.setattr(unfinished, "notes", lambda *arguments: [failed])

@@ -42,8 +42,10 @@ def prepared(tiny_folder: Path, tmp_path: Path):
         nonlocal count
         count += 1
         layout = Layout("tiny", tmp_path / f"results{count}")
-        shutil.copytree(tiny_folder / "results" / "tiny", layout.root)
-        return Prepared(make_study(tiny_folder, **keys), layout)
+        shutil.copytree(tiny_folder / "results", layout.results)
+        study = make_study(tiny_folder, **keys)
+        prepare_study(study, layout)
+        return Prepared(study, layout)
 
     return make
 

@@ -65,11 +65,17 @@ def tables(study, key: str) -> dict[str, bytes]:
     return {name: (study.store.folder(key) / f"{name}.parquet").read_bytes() for name in TABLES}
 
 
+def without_times(record: dict) -> dict:
+    """A record without the checksums of the tables of times."""
+    times = ("timings.parquet", "step_times.parquet")
+    return record | {"files": {k: v for k, v in record["files"].items() if k not in times}}
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tiny_folder, tmp_path_factory):
     """Tables of the run that was never stopped."""
     layout = Layout("tiny", tmp_path_factory.mktemp("undisturbed"))
-    shutil.copytree(tiny_folder / "results" / "tiny", layout.root)
+    shutil.copytree(tiny_folder / "results", layout.results, dirs_exist_ok=True)
     study = Prepared(make_study(tiny_folder, **KEYS), layout)
     key, _ = execute(study, study.grid.run(TRIPLE))
     return tables(study, key), study.record(study.grid.run(TRIPLE))
@@ -98,7 +104,7 @@ def test_a_stopped_run_ends_with_the_tables_of_one_never_stopped(prepared, undis
     assert trained
     assert told.notes[0].startswith("goes on after step ")
     assert tables(study, key) == undisturbed[0]
-    assert study.record(run) == undisturbed[1]
+    assert without_times(study.record(run)) == without_times(undisturbed[1])
     assert not study.store.checkpoints(key).exists()
     assert study.failure(run) is None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +85,12 @@ class Laboratory:
 
     def _prepared(self, study: StudyConfig, layout: Layout) -> Prepared:
         """The study with its data: prepared once for all that share them."""
-        name = repr([study.model_dump(include=DATA_KEYS), study.training.pair])
-        if name in self.data:
-            shutil.copytree(self.data[name], layout.root)
-        else:
-            prepare_study(study, layout)
-            self.data[name] = self.folder / f"data-{len(self.data)}"
-            shutil.copytree(layout.root, self.data[name])
+        layout.results.mkdir()
+        for store in (layout.data_store, layout.encoder_store):
+            shared = self.folder / f"shared-{store.name}"
+            shared.mkdir(exist_ok=True)
+            store.symlink_to(shared)
+        prepare_study(study, layout)
         return Prepared(study, layout)
 
 

@@ -143,8 +143,8 @@ def test_eta_from_finished_runs_survives_a_pause(prepared):
     study = prepared()
     runs = study.grid.runs[:8]
     for i, run in enumerate(runs):
-        done = {"status": "done", "key": study.key(run), "scores": {"MOOD": {"dev": 0.5}}}
-        write_json(study.folder(run) / "run.json", done)
+        record = {"status": "done", "key": study.key(run), "id": run.id, "scores": {}}
+        write_json(study.folder(run) / "run.json", record)
         at = 1_000_000 + 10 * i + (50_000 if i >= 1 else 0)
         os.utime(study.folder(run) / "run.json", (at, at))
     left = sum(len(r.group) for r in study.grid.runs[8:])

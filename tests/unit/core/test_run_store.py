@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import threading
 
@@ -12,10 +14,7 @@ from weightwise.code import code_version, training_modules
 from weightwise.files import read_json, write_json, write_text
 from weightwise.store import RunStore, run_key, write_record
 
-
-def finished(key: str) -> dict:
-    """The record of a finished run, as far as the store looks into it."""
-    return {"status": "done", "key": key, "scores": {"A": {"dev": 0.5}}}
+DONE = {"status": "done", "key": "k", "id": "A/baseline/default/seed-1", "scores": {}}
 
 
 def write_run(runs: RunStore, key: str, text: str = "x") -> bool:
@@ -23,7 +22,7 @@ def write_run(runs: RunStore, key: str, text: str = "x") -> bool:
         if folder is None:
             return False
         (folder / "table").write_text(text)
-        write_record(folder, finished(key) | {"text": text})
+        write_record(folder, DONE | {"text": text})
         return True
 
 
@@ -46,7 +45,7 @@ def test_exception_while_writing_leaves_nothing(tmp_path, error):
 
     def interrupted():
         with runs.writing("k") as folder:
-            write_record(folder, finished("k"))
+            write_record(folder, DONE)
             raise error
 
     with pytest.raises(error):
@@ -65,12 +64,54 @@ def test_debris_is_replaced(tmp_path):
     assert not (runs.folder("k") / "old").exists()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"status": "failed"}'])
+NULL_SCORES = json.dumps(DONE | {"scores": {"A": None}})
+NULL_METRIC = json.dumps(DONE | {"scores": {"A": {"metric": None, "epoch": 1, "dev": 0.5}}})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"status": "failed"}',
+        '{"status": "done"}',
+        json.dumps(DONE | {"key": "another"}),
+        json.dumps(DONE | {"scores": None}),
+        NULL_SCORES,
+        NULL_METRIC,
+        json.dumps(DONE | {"files": {"gone": "0" * 64}}),
+    ],
+)
 def test_broken_record_is_no_finished_run(tmp_path, text):
     runs = RunStore(tmp_path / "runs")
     runs.folder("k").mkdir(parents=True)
     (runs.folder("k") / "run.json").write_text(text)
     assert runs.record("k") is None
+    assert "run.json" in runs.look("k") or "gone" in runs.look("k")
+
+
+def test_a_changed_file_is_noticed_whatever_its_date(tmp_path):
+    runs = RunStore(tmp_path / "runs")
+    assert write_run(runs, "k", "first")
+    table = runs.folder("k") / "table"
+    table.write_text("other")
+    os.utime(table, (1, 1))
+    assert runs.record("k") is None
+    assert str(table) in runs.look("k")
+    table.write_text("first")
+    assert runs.record("k")["text"] == "first"
+    assert write_run(runs, "k", "again") is False
+    table.unlink()
+    assert write_run(runs, "k", "again")
+
+
+def test_a_record_without_checksums_counts(tmp_path):
+    """Of a version that wrote none."""
+    runs = RunStore(tmp_path / "runs")
+    write_json(runs.folder("k") / "run.json", DONE)
+    assert runs.record("k")["id"] == DONE["id"]
 
 
 def test_two_writers_train_once(tmp_path):
@@ -81,7 +122,7 @@ def test_two_writers_train_once(tmp_path):
         with runs.writing("k") as folder:
             inside.set()
             seen.append(other_waits.wait(0.3))
-            write_record(folder, finished("k"))
+            write_record(folder, DONE)
 
     other_waits = threading.Event()
     thread = threading.Thread(target=first)

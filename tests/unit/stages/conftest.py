@@ -38,8 +38,10 @@ def prepared(stage_folder: Path, tmp_path: Path):
         nonlocal count
         count += 1
         layout = Layout("tiny", tmp_path / f"results{count}")
-        shutil.copytree(stage_folder / "results" / "tiny", layout.root)
-        return Prepared(stage_study(stage_folder, **keys), layout)
+        shutil.copytree(stage_folder / "results", layout.results)
+        study = stage_study(stage_folder, **keys)
+        prepare_study(study, layout)
+        return Prepared(study, layout)
 
     return make
 

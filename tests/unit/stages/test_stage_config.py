@@ -12,8 +12,8 @@ from weightwise import code
 from weightwise.code import code_version, stage_code_version
 from weightwise.config import StudyConfig, TrainingConfig
 from weightwise.config.stages import chain_of
+from weightwise.data.definition import configuration
 from weightwise.grid import Grid
-from weightwise.stages.definition import texts_definition
 
 
 def refused(tmp_path, *words: str, **keys) -> None:
@@ -186,11 +186,10 @@ def test_a_study_cannot_take_the_stores_folder(tmp_path):
 
 def test_the_preparation_is_due_for_what_decides_the_texts(tmp_path):
     def definition(**changes) -> dict:
-        made = stage_study(tmp_path, stages=stages(**changes)).stages
-        return {name: texts_definition(stage) for name, stage in made.items()}
+        return configuration(stage_study(tmp_path, stages=stages(**changes)))
 
     before = definition()
-    for changes in ({"temperature": 0.1}, {"epochs": 7}, {"after": None}, {"licence": "mine"}):
+    for changes in ({"temperature": 0.1}, {"epochs": 7}, {"after": None}, {"batch_size": 4}):
         assert definition(PAIRS=changes) == before
     for changes in ({"limit": 9}, {"held_out": 0.3}, {"entailment": "yes"}, {"max_length": 9}):
         assert definition(PAIRS=changes) != before

@@ -11,6 +11,7 @@ from rich.text import Text
 from stage_helpers import stages
 
 from weightwise.data.show import render
+from weightwise.data.stage import prepare_study
 from weightwise.data.tokens import load_tokenizer
 from weightwise.errors import Diverged, UserError
 from weightwise.files import read_json
@@ -29,7 +30,10 @@ from weightwise.train.run import execute as execute_run
 def contents(folder) -> dict[str, bytes]:
     """Every file that must repeat to the byte: all but the times."""
     files = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "timings.parquet"]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    record = json.loads(found.pop("stage.json"))
+    assert record["files"].pop("timings.parquet")
+    return found | {"stage.json": json.dumps(record).encode()}
 
 
 def both(runs: StudyRuns) -> list[dict]:
@@ -106,6 +110,7 @@ def test_the_whole_vocabulary_and_only_the_kept_layers_are_trained(prepared):
     runs = prepared(stages={"TEXTS": stages()["TEXTS"]}, training={"start": "TEXTS"})
     keys["source"] = runs.study.encoder.source.model_dump()
     study = runs.study.model_validate(runs.study.model_dump() | {"encoder": keys})
+    prepare_study(study, runs.layout)
     runs = StudyRuns(study, runs.layout)
     runner.execute(runs, "TEXTS")
     folder, layers = runs.encoder_after("TEXTS")
@@ -258,7 +263,7 @@ def test_runs_start_from_the_stage_and_share_it(prepared):
 def test_the_key_follows_the_texts_of_the_whole_chain(prepared, monkeypatch):
     runs = prepared()
     before = {name: runs.stage_key(name) for name in ("TEXTS", "PAIRS")}
-    from weightwise.data import tokens
+    from weightwise.data import token_facts as tokens
 
     original = tokens.facts
     other = prepared()

@@ -13,6 +13,7 @@ import pytest
 from core_helpers import write_checkpoint
 
 from weightwise.config import StudyConfig
+from weightwise.data.prepared import find
 from weightwise.data.stage import prepare_study
 from weightwise.files import write_json
 from weightwise.layout import Layout
@@ -80,7 +81,7 @@ class Made:
 
     @property
     def layout(self) -> Layout:
-        return Layout(self.keys["name"], self.folder / "results")
+        return find(self.study, Layout(self.keys["name"], self.folder / "results"))
 
     @property
     def runs(self) -> StudyRuns:
@@ -90,7 +91,7 @@ class Made:
         return self.folder / "data" / f"{task}-{split}.tsv"
 
     def prepare(self) -> None:
-        prepare_study(self.study, self.layout)
+        prepare_study(self.study, Layout(self.keys["name"], self.folder / "results"))
 
     def finish(self, scores: Mapping[str, Mapping[str, float | None]]) -> None:
         """Finish runs: {id: {task: dev score}}. Test predictions are `predictions`; a run's dev
