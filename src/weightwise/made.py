@@ -39,7 +39,6 @@ CODE: dict[Step, tuple[str, ...]] = {
 DECIDES_NOTHING = {
     "extends",
     "data_dir",
-    "threads",
     "runs_per_job",
     "runs_side_by_side",
     "checkpoint_minutes",
