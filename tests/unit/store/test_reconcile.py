@@ -60,8 +60,8 @@ def test_a_marker_of_other_data_is_removed_and_comes_back(make):
     made.finish()
     made.reconcile()
     path = made.folder / "data" / "SEN-dev.csv"
-    kept = path.read_text()
-    path.write_text(kept.replace("w11", "w12"))
+    kept = path.read_bytes()
+    path.write_bytes(kept.replace(b"w11", b"w12"))
     (line,) = made.reconcile()
     assert "content of the file of tasks.SEN.data.dev" in line
     assert not made.layout.prepared.exists()
@@ -69,7 +69,7 @@ def test_a_marker_of_other_data_is_removed_and_comes_back(make):
     lines = made.reconcile()
     assert len(lines) == sum("SEN" in i for i in ids(made))
     assert made.marked() == {i for i in ids(made) if "SEN" not in i}
-    path.write_text(kept)
+    path.write_bytes(kept)
     assert made.reconcile() == []
     assert made.marked() == ids(made)
 
