@@ -46,7 +46,8 @@ def gradient(smart: Smart, task: str, batch, seed: int) -> np.ndarray:
     model = smart.model
     model.zero_grad(set_to_none=True)
     dropout = torch.Generator(batch.labels.device).manual_seed(seed)
-    smart.loss(task, batch, dropout, model.encoder.word_embeddings(batch.packed.ids)).backward()
+    words = model.encoder.word_embeddings(batch.packed.ids)
+    smart.losses(task, batch, dropout, words)[1].backward()
     found = [p.grad.double().reshape(-1).cpu() for p in model.parameters() if p.grad is not None]
     return torch.cat(found).numpy()
 

@@ -44,6 +44,7 @@ with `/` at its end), reason."""
 NO_NUMBERS = {
     "filelock": "locks",
     "pandas": "moves rows and counts them",
+    "pydantic": "checks what config.json says",
     "pyarrow": "reads token ids, whose checksum is in the key",
     "safetensors": "reads and writes weights as they are",
     "tokenizers": "made the token ids, whose checksum is in the key",

@@ -16,11 +16,11 @@ from weightwise.grid import Grid
 def test_the_default_study_says_what_it_sees():
     found = sights(Grid(load_study("config.yaml")))
     assert [one.task for one in found] == ["SEN", "PAR", "SIM"]
-    # Two pairs of five weights (one of them addition's run), addition and PCGrad.
-    assert {(one.arms, one.seeds) for one in found} == {(12, 3)}
-    assert found[0].effect == pytest.approx(visible_effect(3, 2 * 0.05 / 3 / 12, 0.8))
+    # Two pairs of five weights, addition and PCGrad.
+    assert {(one.arms, one.seeds) for one in found} == {(14, 3)}
+    assert found[0].effect == pytest.approx(visible_effect(3, 2 * 0.05 / 3 / 14, 0.8))
     assert math.isnan(found[0].change)
-    assert "3 seeds and 12 arms see changes of" in str(found[0])
+    assert "3 seeds and 14 arms see changes of" in str(found[0])
     assert "times the noise of a paired change or more (80 % power)" in str(found[0])
 
 
