@@ -50,7 +50,7 @@ def bomb(levels: int) -> str:
         ("a: &a {<<: *a}", "an alias stands inside what it names"),
         ("a: 1\na: 2", "line 2, column 1: key 'a' is given twice"),
         ("1: a\n1: b", "key '1' is given twice"),
-        ("false: a\nFalse: b", "key 'false' is given twice"),
+        ("false: a\nFalse: b", "key 'False' is given twice"),
         ("? [a]\n: b", "a key must be a text"),
         ("? {a: b}\n: b", "a key must be a text"),
         ("a: " + "9" * 5000, "is no int; put it in quotes if it is a text"),

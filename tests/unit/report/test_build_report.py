@@ -190,7 +190,9 @@ def test_every_kind_of_combiner_is_named_in_the_report(build):
     more = ("cagrad(c=0.8)", "mgda", "pcgrad_alpha")
     text = Page(build(make_study(), make_checks(), runs=True, more=more)).text
     assert "PCGrad; Weighted PCGrad with α = 0.2, 0.5, 0.8; CAGrad (c=0.8); MGDA" in text
-    assert re.search(r"(survives as a gain|survive as gains) on test; [^;]+ \+\d+\.\d+ %", text)
+    assert re.search(
+        r"survives? as (a gain|gains) on test(, \d+ as losses)?; [^;]+ \+\d+\.\d+ %", text
+    )
     assert "≡ same method as Addition or PCGrad." in text
     assert text.count("best weights on dev, Weighted PCGrad, α = 0.8") + text.count(
         "best weights on dev, Weighted PCGrad, α = 0.2"
