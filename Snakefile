@@ -11,6 +11,8 @@
 # Targets: `all` (the report), `trained` (all runs), `prepared` (the data). They stand before the
 # options: `snakemake trained --configfile FILE`. Behind --configfile Snakemake takes them for files.
 
+from functools import partial
+
 from snakemake.utils import min_version
 
 from weightwise.workflow import open_study
@@ -27,11 +29,10 @@ if workflow.is_main_process:
 shell.prefix(STUDY.shell_prefix)
 
 
-def asked_of_a_machine(threads):
-    """The resources of a training, of a stage or of a run, that uses so many CPUs."""
-    return STUDY.training_resources(
-        workflow.resource_settings.default_resources, threads
-    )
+# The resources of a training, of a stage or of a run, that uses so many CPUs.
+asked_of_a_machine = partial(
+    STUDY.training_resources, workflow.resource_settings.default_resources
+)
 
 
 include: "workflow/rules/data.smk"
