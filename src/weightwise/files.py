@@ -61,11 +61,17 @@ def put_away(path: Path) -> None:
         path.replace(away(path))
 
 
-def bring_back(path: Path) -> None:
-    """Put a note that was put away back to its place, unless another one is there."""
+def bring_back(path: Path) -> bool:
+    """Put a note that was put away back to its place, unless another one is there.
+
+    Returns:
+        Whether it came back: its status then says nothing of when it was written.
+    """
     if not path.exists():
         with contextlib.suppress(FileNotFoundError):
             away(path).replace(path)
+            return True
+    return False
 
 
 @contextlib.contextmanager

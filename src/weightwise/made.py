@@ -116,10 +116,10 @@ class Made:
         """The first step whose files are not what is asked for, and why; None: all are, or there
         are none."""
         for step in STEPS:
-            bring_back(self.layout.made(step))
+            moved = bring_back(self.layout.made(step))
             if not self.layout.made(step).exists():
                 continue
-            why = self._wrong(step)
+            why = self._wrong(step, moved)
             if why:
                 return why
         return None
@@ -137,7 +137,7 @@ class Made:
         forget(self.layout, why[0])
         return f"{why[0]}: {why[1]}"
 
-    def _wrong(self, step: Step) -> tuple[Step, str] | None:
+    def _wrong(self, step: Step, moved: bool) -> tuple[Step, str] | None:
         note = self.note(step)
         if note is None:
             return step, "its note is damaged"
@@ -150,7 +150,7 @@ class Made:
         if note.before != self._before(step):
             return step, "made of other tables"
         files = {name: one for name, one in note.files.items() if Path(name).stem != SCORES}
-        changed = changed_file(self.layout.root, files, self.layout.made(step))
+        changed = changed_file(self.layout.root, files, self.layout.made(step), moved)
         if changed is not None:
             return step, f"{self.layout.root / changed} is gone or damaged"
         if step == "collect" and not self._scores_are_whole(note):

@@ -35,13 +35,16 @@ def checksums(folder: Path, without: Collection[str] = ()) -> dict[str, str]:
     return {name: file_sha256(found[name]) for name in sorted(found) if name not in without}
 
 
-def changed_file(folder: Path, files: Mapping[str, str], record: Path) -> str | None:
+def changed_file(
+    folder: Path, files: Mapping[str, str], record: Path, compare_all: bool = False
+) -> str | None:
     """The first file that is missing or is not what the record says; None: all are.
 
     Args:
         folder: where the files lie.
         files: their checksums by path inside the folder.
         record: the file that says so, written after them.
+        compare_all: compare the files that are older than the record, too: it has been moved.
     """
     try:
         recorded = os.stat(record)
@@ -50,7 +53,7 @@ def changed_file(folder: Path, files: Mapping[str, str], record: Path) -> str | 
     younger = []
     for name in files:
         try:
-            if os.stat(folder / name).st_ctime_ns > recorded.st_ctime_ns:
+            if compare_all or os.stat(folder / name).st_ctime_ns > recorded.st_ctime_ns:
                 younger.append(name)
         except OSError:
             return name

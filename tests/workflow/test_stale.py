@@ -89,7 +89,10 @@ EDITS = {
     "path": (another_file, "tasks.MOOD.data.train.path"),
     "limit": (lambda p: mood(p)["data"].update(limit={"train": 8}), "tasks.MOOD.data.limit.train"),
     "range": (lambda p: p.study["tasks"]["NEAR"].update(range=[0, 6]), "tasks.NEAR.range"),
-    "classes": (lambda p: mood(p).update(classes=["sad", "dull", "happy"]), "tasks.MOOD.classes"),
+    "classes": (
+        lambda p: mood(p).update(classes=["sad", "listless", "happy"]),
+        "tasks.MOOD.classes",
+    ),
     "max_length": (lambda p: p.study["encoder"].update(max_length=16), "encoder.max_length"),
     "layers": (lambda p: p.study["encoder"].update(layers=1), "encoder.layers"),
     "rows in place": (other_rows_in_place, "content of the file of tasks.MOOD.data.train"),
@@ -151,12 +154,12 @@ def test_what_is_edited_is_trained_and_told_and_going_back_loses_nothing(project
     assert project.snakemake().returncode == 0
     first, page = project.records(), project.page
     other_rows_in_place(project)
-    mood(project).update(classes=["sad", "dull", "happy"])
+    mood(project).update(classes=["sad", "listless", "happy"])
     project.write()
     assert project.snakemake().returncode == 0
     assert rows(project) == 40
-    assert "dull" in project.page
-    assert "dull" not in page
+    assert "listless" in project.page
+    assert "listless" not in page
     assert due(project) == set()
     second = project.records()
     assert len(files(project.folder / "results" / "runs")) > 0
@@ -169,7 +172,7 @@ def test_what_is_edited_is_trained_and_told_and_going_back_loses_nothing(project
     assert due(project) == AFTER_TRAINING
     assert project.snakemake().returncode == 0
     assert rows(project) == 64
-    assert "dull" not in project.page
+    assert "listless" not in project.page
     assert due(project) == set()
     assert project.records() == second
     assert first.keys() == second.keys()
