@@ -28,8 +28,6 @@ FEW = 40
 
 def tried(kind: str, count: int, folder: Path) -> Outcome:
     """What became of so many cases of a kind."""
-    if kind == "studies":
-        pytest.importorskip("study_files", reason="tests/fuzz/study_files.py is not there yet")
     module = import_module(kind)
     trials = Trials(kind, module.attempt, folder)
     if hasattr(module, "CASES"):

@@ -31,6 +31,20 @@ class Records:
     unit: str = "line"
     sift: bool = False
 
+    def take(self, number: int, value: Any, problem: str | None) -> None:
+        """Put a value among the rows, or what is wrong with it among what is broken.
+
+        Args:
+            number: its line or place.
+            value: the object; of no meaning where there is a problem.
+            problem: what is wrong; None: nothing.
+        """
+        if problem is None:
+            self.records.append(value)
+            self.numbers.append(number)
+        else:
+            self.broken[number] = problem
+
 
 class _Repeated(ValueError):
     pass
@@ -95,11 +109,7 @@ def _add(found: Records, number: int, text: str) -> None:
         problem = _words(error)
     if problem is None:
         problem = _not_a_row(value, found.sift)
-    if problem is None:
-        found.records.append(value)
-        found.numbers.append(number)
-    else:
-        found.broken[number] = problem
+    found.take(number, value if problem is None else None, problem)
 
 
 def _words(error: Exception) -> str:
@@ -159,11 +169,7 @@ def _array(text: str, start: int, found: Records, name: str) -> Records:
             raise UserError(f"{name}, line {line}: record {number} {problem}") from None
         else:
             problem = _not_a_row(value, found.sift)
-        if problem is None:
-            found.records.append(value)
-            found.numbers.append(number)
-        else:
-            found.broken[number] = problem
+        found.take(number, value, problem)
         at = _skip(text, at)
         if text[at : at + 1] == ",":
             at = _skip(text, at + 1)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 
-import pytest
-
 from weightwise.collect import collect
 from weightwise.files import write_json
-from weightwise.identity import machine
 from weightwise.progress import study_status
 from weightwise.tables import Costs, read_table
 from weightwise.train.run import execute
@@ -20,21 +17,6 @@ AUTO = {
     "combiners": ["addition"],
     "training": {"epochs": 1, "examples_per_epoch": 8, "precision": "auto", "device": "auto"},
 }
-
-
-@pytest.fixture
-def play(monkeypatch, tmp_path):
-    """`play(bf16)`: this machine's processor multiplies bfloat16, or it does not."""
-
-    def become(bf16: bool) -> None:
-        file = tmp_path / f"cpuinfo-{bf16}"
-        file.write_text(f"flags\t: avx2 {'avx512_bf16' if bf16 else ''}\n")
-        monkeypatch.setattr(machine, "CPU_INFO", file)
-        machine.cpu_flags.cache_clear()
-
-    monkeypatch.setattr(machine, "has_gpu", lambda: False)
-    yield become
-    machine.cpu_flags.cache_clear()
 
 
 def run_json(study, key: str) -> dict:

@@ -6,26 +6,10 @@ import pytest
 from stage_helpers import stages
 
 from weightwise.config.stages import MaskedLanguageStage, SimcseStage
-from weightwise.identity import machine
 from weightwise.stages.run import execute
 from weightwise.train.run import execute as execute_run
 
 AUTO = {"precision": "auto"}
-
-
-@pytest.fixture
-def play(monkeypatch, tmp_path):
-    """`play(bf16)`: this machine's processor multiplies bfloat16, or it does not."""
-
-    def become(bf16: bool) -> None:
-        file = tmp_path / f"cpuinfo-{bf16}"
-        file.write_text(f"flags\t: avx2 {'amx_tile' if bf16 else ''}\n")
-        monkeypatch.setattr(machine, "CPU_INFO", file)
-        machine.cpu_flags.cache_clear()
-
-    monkeypatch.setattr(machine, "has_gpu", lambda: False)
-    yield become
-    machine.cpu_flags.cache_clear()
 
 
 def test_a_chain_begun_elsewhere_goes_on_here(prepared, play):
